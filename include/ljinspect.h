@@ -1,0 +1,248 @@
+/*
+ * ljinspect: breakpoints in running LuaJIT programs.
+ *
+ * A hook is a breakpoint with its filter: whenever the program arrives at `file:line`, the filter sees the locals,
+ * upvalues, varargs and the stack of the hooked function, and the program goes on.
+ *
+ * Conventions
+ *   - Every function takes a lua_State: any thread (coroutine) of the VM it is about. There is one context per VM; it
+ *     is made at the first call that needs one and closed with the VM.
+ *   - A function may be called only where a lua_State may be used at all: on the thread that runs the VM, from a C
+ *     function, from a debug hook, or from between calls into Lua. Different VMs may be used by different threads at
+ *     the same time.
+ *   - Errors are negative values of `enum ljinspect_error`; ljinspect_strerror() names them. Nothing here raises a Lua
+ *     error unless its comment says so, and nothing aborts the host.
+ *   - Unless a comment says otherwise a function leaves the Lua stack as it found it.
+ */
+#ifndef LJINSPECT_H
+#define LJINSPECT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include <lua.h>
+
+#define LJINSPECT_VERSION_MAJOR 0
+#define LJINSPECT_VERSION_MINOR 1
+#define LJINSPECT_VERSION_PATCH 0
+#define LJINSPECT_VERSION "0.1.0"
+
+#if defined(_WIN32)
+#define LJINSPECT_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define LJINSPECT_API __attribute__((visibility("default")))
+#else
+#define LJINSPECT_API
+#endif
+
+/* What can go wrong. 0 and above is success. */
+enum ljinspect_error {
+    LJINSPECT_OK = 0,
+    LJINSPECT_ERR_ARGUMENT = -1,  /* an argument is NULL, empty, out of range or of the wrong Lua type */
+    LJINSPECT_ERR_NOMEM = -2,     /* no memory; what was armed stays armed */
+    LJINSPECT_ERR_CLOSED = -3,    /* the VM is being closed */
+    LJINSPECT_ERR_FOREIGN = -4,   /* another copy of this library already serves this VM */
+    LJINSPECT_ERR_SYSTEM = -5,    /* a system call failed; errno says why */
+    LJINSPECT_ERR_UNTRUSTED = -6, /* the hooks file may be written by somebody who must not run code here */
+    LJINSPECT_ERR_HOOKSFILE = -7, /* the hooks file does not compile or failed when run; the log says where */
+    LJINSPECT_ERR_ENGINE = -8,    /* the engine cannot work here; the log says why */
+    LJINSPECT_ERR_BUSY = -9,      /* not possible from where it was called (inside a __gc finalizer, say) */
+    LJINSPECT_ERR_LUA = -10       /* a Lua error that none of the above describes; the log has its message */
+};
+
+/* The version of the library in use, "MAJOR.MINOR.PATCH". Any thread; never NULL. */
+LJINSPECT_API const char *ljinspect_version(void);
+
+/* A short English text for an error code (any int). Any thread; never NULL; the text is static. */
+LJINSPECT_API const char *ljinspect_strerror(int code);
+
+/* ---- Hits: what a filter in C sees ---------------------------------------------------------------------------- */
+
+/* One arrival at a hooked line. Valid only until the filter returns, and only on the filter's thread. */
+typedef struct ljinspect_hit ljinspect_hit;
+
+/* What a filter in C returns. Any value but LJINSPECT_KEEP removes the hook. */
+enum ljinspect_verdict { LJINSPECT_KEEP = 0, LJINSPECT_REMOVE = 1 };
+
+/*
+ * A filter in C. It may use the state ljinspect_hit_state() names as a Lua C function would: it has LUA_MINSTACK free
+ * stack slots, starts with an empty stack, and may raise Lua errors: they are logged with the hook's key, the hook is
+ * removed, and the host does not see them. It must not yield. Hooks are not hit while a filter runs. It may set and
+ * remove hooks, its own included.
+ */
+typedef int (*ljinspect_filter_fn)(ljinspect_hit *hit, void *userdata);
+
+/* Called once when the hook that owned `userdata` is gone: unset, removed by its filter, replaced, or its VM closed.
+ * Must not raise Lua errors. Runs on the VM's thread. */
+typedef void (*ljinspect_destroy_fn)(void *userdata);
+
+/* The coroutine that arrived at the line. Never NULL. */
+LJINSPECT_API lua_State *ljinspect_hit_state(const ljinspect_hit *hit);
+/* The hook's key, "file#line". */
+LJINSPECT_API const char *ljinspect_hit_key(const ljinspect_hit *hit);
+/* The hook's line. */
+LJINSPECT_API int ljinspect_hit_line(const ljinspect_hit *hit);
+/* Which hit of this hook this is: 1 for the first. */
+LJINSPECT_API uint64_t ljinspect_hit_count(const ljinspect_hit *hit);
+/* The hook's id, as ljinspect_set_hook() returned it. */
+LJINSPECT_API int64_t ljinspect_hit_id(const ljinspect_hit *hit);
+
+/* Push the value of the active local `name`, the innermost where the name is shadowed. Returns 1; or 0, and pushes
+ * nothing, where there is none. */
+LJINSPECT_API int ljinspect_hit_local(ljinspect_hit *hit, const char *name);
+/* Push the value of the index-th active local (1 is the first; compiler temporaries, whose names start with "(", are
+ * counted) and return its name; or return NULL, and push nothing, past the last. */
+LJINSPECT_API const char *ljinspect_hit_local_at(ljinspect_hit *hit, int index);
+/* The same for the upvalues that the function uses. */
+LJINSPECT_API int ljinspect_hit_upvalue(ljinspect_hit *hit, const char *name);
+LJINSPECT_API const char *ljinspect_hit_upvalue_at(ljinspect_hit *hit, int index);
+/* Push the index-th vararg (1 is the first) and return 1; or return 0, and push nothing, past the last. */
+LJINSPECT_API int ljinspect_hit_vararg(ljinspect_hit *hit, int index);
+/* What lua_getinfo() says of the hooked function; `what` as there, without '>'. 'f' and 'L' push. Returns 1, or 0 for
+ * a wrong `what`. */
+LJINSPECT_API int ljinspect_hit_frame(ljinspect_hit *hit, const char *what, lua_Debug *ar);
+/* Push the table a filter in Lua gets: finfo, vals, uv, varargs. Raises a Lua error when memory is short. */
+LJINSPECT_API void ljinspect_hit_push_info(ljinspect_hit *hit);
+
+/* ---- Hooks ---------------------------------------------------------------------------------------------------- */
+
+enum ljinspect_filter_kind {
+    LJINSPECT_FILTER_C = 1,   /* call, userdata, destroy */
+    LJINSPECT_FILTER_LUA = 2, /* index: a Lua function on the stack, kept alive by the hook */
+    LJINSPECT_FILTER_REF = 3  /* ref: a luaL_ref() in LUA_REGISTRYINDEX to a function; the hook owns it on success */
+};
+
+typedef struct ljinspect_filter {
+    enum ljinspect_filter_kind kind;
+    ljinspect_filter_fn call;     /* LJINSPECT_FILTER_C */
+    void *userdata;               /* LJINSPECT_FILTER_C: passed to call and destroy; may be NULL */
+    ljinspect_destroy_fn destroy; /* LJINSPECT_FILTER_C: may be NULL; not called when setting the hook fails */
+    int index;                    /* LJINSPECT_FILTER_LUA: stack index */
+    int ref;                      /* LJINSPECT_FILTER_REF: registry reference */
+} ljinspect_filter;
+
+/*
+ * Set a hook.
+ *   file    matched as a suffix: a function is hooked when its chunk name ends with `file` ("limit-req.lua",
+ *           "/plugins/limit-req.lua"; "@" starts the chunk name of a file). NULL means "=stdin".
+ *   line    1 to 16777215.
+ *   func    stack index of the function the line is in, a hint that spares compiled code elsewhere; 0 for none. It
+ *           never decides whether the hook is hit.
+ *   filter  what runs at a hit. A filter in Lua gets one table: finfo, vals, uv, varargs; false keeps the hook.
+ * Several hooks may share a line; they run in the order in which they were set.
+ * Returns the hook's id, above 0; or LJINSPECT_ERR_ARGUMENT, _NOMEM, _CLOSED, _FOREIGN, _ENGINE, _BUSY or _LUA.
+ */
+LJINSPECT_API int64_t ljinspect_set_hook(lua_State *L, const char *file, int line, int func,
+                                         const ljinspect_filter *filter);
+
+/* Remove every hook with the key `file#line` (equal, not suffix). Returns how many were removed, or
+ * LJINSPECT_ERR_ARGUMENT or _FOREIGN. Safe from inside a filter. */
+LJINSPECT_API int ljinspect_unset_hook(lua_State *L, const char *file, int line);
+
+/* Remove the hook with this id. Returns 1, or 0 where there is none, or LJINSPECT_ERR_FOREIGN. */
+LJINSPECT_API int ljinspect_unset_id(lua_State *L, int64_t id);
+
+/* Remove all hooks. Returns how many, or LJINSPECT_ERR_FOREIGN. */
+LJINSPECT_API int ljinspect_unset_all(lua_State *L);
+
+enum ljinspect_hook_state {
+    LJINSPECT_PENDING = 0, /* no loaded function matches yet */
+    LJINSPECT_ARMED = 1,   /* in force in loaded code */
+    LJINSPECT_NO_CODE = 2  /* the file is loaded but has no code on that line */
+};
+
+typedef struct ljinspect_hook_info {
+    int64_t id;
+    const char *key;  /* "file#line" */
+    const char *file; /* as it was set; "=stdin" where it was NULL */
+    int line;
+    enum ljinspect_hook_state state;
+    int places;       /* armed: in how many loaded functions the line was found, at least 1 */
+    int line_before;  /* no code: the nearest line before that has code, 0 for none */
+    int line_after;   /* no code: the nearest line after that has code, 0 for none */
+    uint64_t hits;    /* arrivals for which the filter ran */
+    uint64_t errors;  /* how many of them ended in an error: 0 or 1, for an error removes the hook */
+} ljinspect_hook_info;
+
+/* Return 0 to go on, anything else to stop. `info` and its strings are valid during the call only. Must not raise Lua
+ * errors. */
+typedef int (*ljinspect_hook_visitor)(const ljinspect_hook_info *info, void *userdata);
+
+/* Visit all hooks in the order in which they were set. `visit` may be NULL to count only. Returns how many hooks there
+ * are, or LJINSPECT_ERR_NOMEM or _FOREIGN. */
+LJINSPECT_API int ljinspect_hooks(lua_State *L, ljinspect_hook_visitor visit, void *userdata);
+
+/*
+ * Name the function of `ar` (filled by lua_getinfo with at least "nSl") the way logs want it: a C function's name ("?"
+ * where it has none), else "short_src:currentline", followed by " (name)" when it is not a main chunk and has a name.
+ * Writes at most `size` bytes with the terminating NUL. Returns the length of the whole text, as snprintf does.
+ */
+LJINSPECT_API int ljinspect_getname(lua_State *L, const lua_Debug *ar, char *buffer, size_t size);
+
+/* ---- Hooks file ----------------------------------------------------------------------------------------------- */
+
+/* Flags of ljinspect_watch(). */
+enum {
+    LJINSPECT_WATCH_INSECURE = 1, /* development only: apply the file whoever may write it */
+    LJINSPECT_WATCH_POLL = 2      /* never use the system's notification, look every `delay` seconds */
+};
+
+/*
+ * Watch a hooks file: Lua code that sets hooks, applied now if it is there, and again whenever it changes, as a whole
+ * or not at all. When it is removed, all hooks are removed.
+ *   file   its path; may be a symbolic link, may not exist yet. A relative path is taken from the current directory
+ *          of this moment. NULL means the environment variable LJINSPECT_HOOKS_FILE.
+ *   delay  seconds between looks where the system cannot notify, 0.01 to 86400; 0 means 3.
+ *   flags  see above.
+ * A VM watches one file; watching another replaces it. Starts one native thread, which never touches Lua: changes are
+ * applied on the VM's own thread (see ljinspect_poll).
+ * Returns 0 when watching has started, also where the file is missing or was refused (the log says so); or
+ * LJINSPECT_ERR_ARGUMENT, _NOMEM, _SYSTEM, _CLOSED, _FOREIGN, _BUSY or _LUA.
+ */
+LJINSPECT_API int ljinspect_watch(lua_State *L, const char *file, double delay, unsigned flags);
+
+/* Stop watching; the hooks stay. Returns 1, or 0 where nothing was watched, or LJINSPECT_ERR_FOREIGN. */
+LJINSPECT_API int ljinspect_unwatch(lua_State *L);
+
+/* Look at the hooks file and apply it now if it changed. Cheap when nothing changed (a few system calls). Returns 1
+ * when it was applied or its hooks were removed, 0 when there was nothing to do; or LJINSPECT_ERR_UNTRUSTED,
+ * _HOOKSFILE, _SYSTEM, _NOMEM, _CLOSED or _FOREIGN, all of which leave the set of hooks in force as it was. */
+LJINSPECT_API int ljinspect_poll(lua_State *L);
+
+/* ---- Log ------------------------------------------------------------------------------------------------------ */
+
+enum ljinspect_level { LJINSPECT_DEBUG = 0, LJINSPECT_INFO = 1, LJINSPECT_WARN = 2, LJINSPECT_ERROR = 3 };
+
+/* `message` is one line without its newline, starts with "ljinspect: " and is valid during the call. May use L as a C
+ * function would; errors it raises are ignored. */
+typedef void (*ljinspect_logger)(lua_State *L, enum ljinspect_level level, const char *message, void *userdata);
+
+/* Send this VM's messages to `logger`; NULL restores the default: ngx.log where a global `ngx` with `log` exists, else
+ * standard error. Returns 0, or LJINSPECT_ERR_NOMEM, _CLOSED or _FOREIGN. */
+LJINSPECT_API int ljinspect_set_logger(lua_State *L, ljinspect_logger logger, void *userdata);
+
+/* ---- State of things ------------------------------------------------------------------------------------------ */
+
+typedef struct ljinspect_status {
+    const char *engine;     /* "line" or "trap" */
+    const char *watcher;    /* "off", "inotify", "polling", or "forked": the parent process has it, this one has none */
+    const char *hooks_file; /* absolute path, or NULL; valid until the next watch or unwatch */
+    int hooks;              /* how many hooks are set */
+} ljinspect_status;
+
+/* Returns 0, or LJINSPECT_ERR_NOMEM, _CLOSED or _FOREIGN. */
+LJINSPECT_API int ljinspect_get_status(lua_State *L, ljinspect_status *status);
+
+/* The Lua module, for hosts that link the library and want `require "ljinspect"`: put it into package.preload, or call
+ * it as any luaopen function. Raises a Lua error when memory is short. */
+LJINSPECT_API int luaopen_ljinspect(lua_State *L);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

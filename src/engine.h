@@ -1,0 +1,92 @@
+/*
+ * What an engine is: the mechanism that notices arrivals at hooked lines.
+ *
+ * The context owns one engine per VM and calls it on the VM's thread, from inside a protected call, unless a comment
+ * says otherwise. The engine calls back through `struct engine_host`. An engine knows keys as (file, line) pairs; which
+ * filters stand behind them is none of its business.
+ */
+#ifndef LJINSPECT_ENGINE_H
+#define LJINSPECT_ENGINE_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hooks.h"
+
+typedef struct engine engine;
+
+/* What the engine may ask of its owner. All but `change_waiting` are called on the VM's thread. */
+typedef struct engine_host {
+    void *owner;
+    /* The table in force. It may be another after each call of `hit` or `safepoint`. */
+    hook_table *(*table)(void *owner);
+    /* Control has arrived at `line` of a function whose chunk name is `source` (length `source_len`); the hooked
+     * function is the running one (level 0) of L. Runs filters. Raises no error. Returns the number of filters run. */
+    int (*hit)(void *owner, lua_State *L, const char *source, size_t source_len, int line);
+    /* A moment at which the VM's thread may run our code: applies a waiting change. Raises no error. */
+    void (*safepoint)(void *owner, lua_State *L);
+    /* True while a change waits for a safepoint. Any thread. */
+    bool (*change_waiting)(void *owner);
+    /* One log line. `format` as printf's. Raises no error. */
+    void (*log)(void *owner, lua_State *L, int level, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+} engine_host;
+
+/* Where a hook stands in loaded code. */
+typedef struct engine_place {
+    int places;      /* loaded functions that have code on the line */
+    bool file_known; /* a loaded function has a matching chunk name */
+    int line_before; /* nearest lines with code in matching functions, 0 for none */
+    int line_after;
+} engine_place;
+
+typedef struct engine_class {
+    const char *name; /* "line", "trap" */
+
+    /* Make an engine for the VM of L. NULL, with a log line that says why, where it cannot work here. May raise a Lua
+     * memory error (nothing is left behind then). Without side effects on the program. */
+    engine *(*open)(lua_State *L, const engine_host *host);
+
+    /* The VM goes, or another engine takes over: give everything back. Not protected, must not raise an error;
+     * `closing` says that it runs from the context's finalizer, where luaJIT_setmode cannot be used. */
+    void (*close)(engine *e, lua_State *L, bool closing);
+
+    /* A hook for (file, line) is about to come into force: from the return on, each arrival is reported. `func` is the
+     * stack index of a Lua function as a hint, or 0. Called once per hook: calls for an equal key nest. Returns 0 or
+     * an ljinspect_error, having changed nothing. Never raises. */
+    int (*arm)(engine *e, lua_State *L, const char *file, size_t file_len, int line, int func);
+
+    /* Undo one arm. Cannot fail, never raises; what the VM does not let us undo here is done at the next safepoint. */
+    void (*disarm)(engine *e, lua_State *L, const char *file, size_t file_len, int line);
+
+    /* The function on top of the stack was just loaded; its prototype and those inside it may match hooks. May be
+     * NULL: the engine sees new code by itself. */
+    void (*loaded)(engine *e, lua_State *L);
+
+    /* For each of the `n` keys say where it stands. May raise a Lua memory error. */
+    void (*locate)(engine *e, lua_State *L, hook *const *hooks, size_t n, engine_place *places);
+
+    /* A change waits: bring the VM to a safepoint soon. Called from the watcher's thread, again and again at short
+     * intervals until change_waiting() is false. Must only do what another thread may do to a running VM. */
+    void (*wake)(engine *e);
+
+    /* The change was taken, or watching ends: no safepoint is needed any more. VM's thread. */
+    void (*awake)(engine *e, lua_State *L);
+
+    /* Called at each API call and safepoint: whatever the engine needs to look after (a debug hook that the program
+     * replaced, say). Never raises. */
+    void (*maintain)(engine *e, lua_State *L);
+
+    /* Watching begins (true) or ends (false): the engine may need help to be woken. May raise a memory error. */
+    void (*watching)(engine *e, lua_State *L, bool on);
+} engine_class;
+
+struct engine {
+    const engine_class *class;
+    engine_host host;
+};
+
+extern const engine_class engine_line;
+
+#endif
