@@ -86,7 +86,7 @@ int ljinspect_unset_hook(lua_State *L, const char *file, int line) {
     if (c == NULL) return error == LJINSPECT_ERR_CLOSED ? 0 : error;
     if (file == NULL) file = stdin_source;
     hook_table *t = context_table(c);
-    for (hook *h; (h = hooks_first_with_key(t, file, strlen(file), line)) != NULL; n++) context_remove(c, L, h);
+    for (hook *h; (h = hooks_first_with_key(t, file, strlen(file), line)) != NULL; n++) context_remove(c, L, t, h);
     return n;
 }
 
@@ -95,7 +95,7 @@ int ljinspect_unset_id(lua_State *L, int64_t id) {
     context *c = context_find(L, &error);
     if (c == NULL) return error == LJINSPECT_ERR_CLOSED ? 0 : error;
     hook *h = hooks_find_id(context_table(c), id);
-    if (h != NULL) context_remove(c, L, h);
+    if (h != NULL) context_remove(c, L, context_table(c), h);
     return h != NULL;
 }
 

@@ -198,7 +198,7 @@ void capture_run(context *c, lua_State *L, hook *h) {
     if (!lua_checkstack(L, LUA_MINSTACK)) {
         h->errors++;
         log_message(c, L, LJINSPECT_ERROR, "%s: no stack left to run the filter; hook removed", h->key);
-        context_remove(c, L, h);
+        context_remove(c, L, c->hooks, h);
         return;
     }
     if (context_call(c, L, call_filter, &r, 0) != 0) {
@@ -209,7 +209,7 @@ void capture_run(context *c, lua_State *L, hook *h) {
                     error_text(L, buffer, sizeof buffer));
         lua_pop(L, 1);
     }
-    if (!r.keep && !h->removed) context_remove(c, L, h);
+    if (!r.keep && !h->removed) context_remove(c, L, c->hooks, h);
 }
 
 int capture_getname(const lua_Debug *ar, char *buffer, size_t size) {

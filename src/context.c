@@ -72,6 +72,7 @@ static void visit_hook(hook *h, void *arg) {
 
 static int on_hit(void *owner_context, lua_State *L, const char *source, size_t source_len, int line) {
     arrival a = {.context = owner_context, .L = L};
+    if (a.context->applying) return 0; /* a hooks file is not the program */
     return hooks_dispatch(a.context->hooks, source, source_len, line, visit_hook, &a);
 }
 
@@ -242,8 +243,7 @@ int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len,
     return ++c->last_id;
 }
 
-void context_remove(context *c, lua_State *L, hook *h) {
-    hook_table *t = context_table(c);
+void context_remove(context *c, lua_State *L, hook_table *t, hook *h) {
     if (h->removed) return;
     hooks_pin(t);
     hooks_remove(t, h);
@@ -255,7 +255,7 @@ int context_remove_all(context *c, lua_State *L) {
     hook_table *t = context_table(c);
     int n = 0;
     hooks_pin(t);
-    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h), n++) context_remove(c, L, h);
+    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h), n++) context_remove(c, L, t, h);
     hooks_unpin(t);
     return n;
 }

@@ -55,10 +55,10 @@ typedef struct filter {
     int ref; /* Lua: registry reference; else LUA_NOREF */
 } filter;
 
-/* Set, and take away, hooks in the table in force, or in the staged one while a hooks file is applied. `filter` is
- * copied; on success the hook owns what it names. context_add returns the id or an ljinspect_error. */
+/* Set a hook, or take all away, in context_table(c). `filter` is copied; on success the hook owns what it names.
+ * context_add returns the id or an ljinspect_error. context_remove takes one hook out of the table it is in. */
 int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len, int line, int func, const filter *f);
-void context_remove(context *c, lua_State *L, hook *h);
+void context_remove(context *c, lua_State *L, hook_table *t, hook *h);
 int context_remove_all(context *c, lua_State *L);
 
 /* The table that the API shows and changes at the moment. */
