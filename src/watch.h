@@ -12,7 +12,8 @@
  * When: with inotify at once for a file that was closed after writing, moved to its place or linked to; for all else
  * when 50 ms have passed without a further event, or 500 ms in all, so that a file is not taken half-written. What the
  * system does not notify (network file systems, mounts, directories that may not be read) is seen by looking, every
- * `delay_ms`; there, two changes within one tick of the file system's clock that leave the size as it is are one.
+ * `delay_ms`; since two changes within one tick of the file system's clock can look like one, a change that is found by
+ * looking alone is reported a second time at the next look.
  */
 #ifndef LJINSPECT_WATCH_H
 #define LJINSPECT_WATCH_H
