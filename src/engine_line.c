@@ -180,6 +180,9 @@ static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
     default: /* a call takes a stack slot, a return leaves it */
         if (e->visits.count == 0) return;
         visits_close_from(&e->visits, L, depth_of(ar));
+        /* A call of a C function runs no instruction of another frame, but with call events on there is a line event
+         * when it returns: vm_callhook leaves the callee's PC in the C frame (vm_x64.dasc). Yields come so too. */
+        if (ar->event == LUA_HOOKCALL && e->visits.looping > 0) visits_step(&e->visits, L, depth_of(ar));
         break;
     }
     if (e->arms > 0 && installed(e, L)) set_events(e, L);
