@@ -108,13 +108,16 @@ done:
 typedef struct application {
     hooksfile *file;
     const content *text;
+    bool no_memory; /* to compile it */
 } application;
 
 static void run_chunk(lua_State *L, context *c, void *arg) {
-    const application *a = arg;
+    application *a = arg;
     (void)c;
     lua_pushfstring(L, "@%s", a->file->path);
-    if (luaL_loadbufferx(L, a->text->bytes, a->text->size, lua_tostring(L, -1), "t") != 0) lua_error(L);
+    int status = luaL_loadbufferx(L, a->text->bytes, a->text->size, lua_tostring(L, -1), "t");
+    a->no_memory = status == LUA_ERRMEM;
+    if (status != 0) lua_error(L);
     lua_call(L, 0, 0);
 }
 
@@ -164,7 +167,10 @@ static int apply(hooksfile *f, context *c, lua_State *L, const content *text) {
     c->applying = true;
     int status = context_call(c, L, run_chunk, &a, 0);
     c->applying = false;
-    error = status == 0 ? context_commit(c, L) : status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_HOOKSFILE;
+    if (status == 0)
+        error = context_commit(c, L);
+    else
+        error = status == LUA_ERRMEM || a.no_memory ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_HOOKSFILE;
     context_unstage(c); /* before anything is logged: a logger may set hooks */
     if (status != 0) {
         const char *text_of_error = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);

@@ -82,7 +82,7 @@ lua_Hook line_program_wants(line_program *p, lua_State *L, const lua_Debug *ar) 
     lua_Hook hook = atomic_load_explicit(&p->hook, memory_order_relaxed);
     int mask = atomic_load_explicit(&p->mask, memory_order_relaxed);
     if (hook == NULL) return NULL;
-    if ((mask & (LUA_MASKLINE | LUA_MASKCALL)) == LUA_MASKLINE) {
+    if ((mask & (LUA_MASKLINE | LUA_MASKCALL)) == LUA_MASKLINE && ar->event != LUA_HOOKCOUNT) {
         bool extra = ar->event == LUA_HOOKLINE && is_extra(p, L, ar);
         if (ar->event == LUA_HOOKCALL) note_call(p, L, ar);
         p->last = L;
