@@ -38,6 +38,8 @@
 #define QUIET_MS 50          /* so long without an event, and a file counts as written */
 #define QUIET_LIMIT_MS 500   /* but no longer than this after the first event */
 #define WAKE_PAUSE_MAX_MS 50
+#define WAKE_IDLE_PAUSE_MS 1000 /* once it has been asked for this long in vain: the VM does nothing at all */
+#define WAKE_IDLE_AFTER_MS 2000
 #define RETRY_MS 20          /* the way changed while watches were put on it, again and again */
 #define SYNC_ROUNDS 8
 #define READS_AT_ONCE 16     /* of a queue that fills as fast as it is read */
@@ -83,6 +85,7 @@ struct watcher {
     int64_t look_at;   /* when to look whatever the system says */
     int64_t wake_at;   /* when to call `wake` while a report waits */
     int wake_pause_ms;
+    int64_t waiting_since;
     watch_plan *plan;  /* in force: its nodes have watch descriptors */
     watch_plan *spare;
     watch_plan plans[2];
@@ -286,7 +289,7 @@ static void check(watcher *w, bool anew)
     if (w->written || changed) {
         w->known = state;
         atomic_store(&w->waiting, true);
-        w->wake_at = now;
+        w->waiting_since = w->wake_at = now;
         w->wake_pause_ms = 1;
     }
     /* Without events a second change within the tick of the clock that stamped this one would look like none: report
@@ -301,8 +304,10 @@ static void keep_waking(watcher *w)
         return;
     }
     w->wake(w->owner);
-    w->wake_at = now_ms() + w->wake_pause_ms;
-    w->wake_pause_ms = w->wake_pause_ms * 2 < WAKE_PAUSE_MAX_MS ? w->wake_pause_ms * 2 : WAKE_PAUSE_MAX_MS;
+    int64_t now = now_ms();
+    int longest = now - w->waiting_since > WAKE_IDLE_AFTER_MS ? WAKE_IDLE_PAUSE_MS : WAKE_PAUSE_MAX_MS;
+    w->wake_at = now + w->wake_pause_ms;
+    w->wake_pause_ms = w->wake_pause_ms * 2 < longest ? w->wake_pause_ms * 2 : longest;
 }
 
 static void *watch_run(void *arg)
