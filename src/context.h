@@ -26,7 +26,7 @@ typedef struct context {
     int anchor_ref;
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
-    bool logging;   /* a message is on its way to the sink: what the sink itself causes goes to stderr */
+    bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
     struct hooksfile *file; /* the watched hooks file; NULL: none */
     bool applying;          /* a hooks file is being applied */
     const struct context_job *job;

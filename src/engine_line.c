@@ -53,15 +53,23 @@ static _Atomic(line_engine *) slots[SLOTS];
 enum { ENGINE_KEY = -0x6c6a6903 };
 
 #define HOOK(n)                                                                    \
-    static void hook_##n(lua_State *L, lua_Debug *ar) {                    \
+    static void hook_##n(lua_State *L, lua_Debug *ar) {                            \
         line_engine *e = atomic_load_explicit(&slots[0##n], memory_order_acquire); \
-        if (e != NULL) on_event(e, L, ar);                                 \
+        if (e != NULL) on_event(e, L, ar);                                         \
     }
 #define HOOKS_8(n) HOOK(n##0) HOOK(n##1) HOOK(n##2) HOOK(n##3) HOOK(n##4) HOOK(n##5) HOOK(n##6) HOOK(n##7)
-#define NAMES_8(n) hook_##n##0, hook_##n##1, hook_##n##2, hook_##n##3, hook_##n##4, hook_##n##5, hook_##n##6, hook_##n##7
+#define NAMES_8(n) \
+    hook_##n##0, hook_##n##1, hook_##n##2, hook_##n##3, hook_##n##4, hook_##n##5, hook_##n##6, hook_##n##7
 
 /* Octal numbers: 00 to 077. */
-HOOKS_8(0) HOOKS_8(1) HOOKS_8(2) HOOKS_8(3) HOOKS_8(4) HOOKS_8(5) HOOKS_8(6) HOOKS_8(7)
+HOOKS_8(0)
+HOOKS_8(1)
+HOOKS_8(2)
+HOOKS_8(3)
+HOOKS_8(4)
+HOOKS_8(5)
+HOOKS_8(6)
+HOOKS_8(7)
 
 static void hook_any(lua_State *L, lua_Debug *ar) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, ENGINE_KEY);

@@ -20,11 +20,11 @@ typedef struct visit {
     const void *thread;
     int depth;
     int line;
-    bool loops;    /* control can come back to the line without leaving it: a loop within one line */
-    bool away;     /* something else ran since the frame's last event */
-    bool returned; /* the instruction now at hand is where a call made on the line returned to */
-    struct visit *next;       /* in the bucket, or among the free */
-    struct visit *next_loop;  /* among those with `loops` */
+    bool loops;              /* control can come back to the line without leaving it: a loop within one line */
+    bool away;               /* something else ran since the frame's last event */
+    bool returned;           /* the instruction now at hand is where a call made on the line returned to */
+    struct visit *next;      /* in the bucket, or among the free */
+    struct visit *next_loop; /* among those with `loops` */
 } visit;
 
 /* What zeroes make is empty. */

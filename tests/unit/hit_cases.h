@@ -14,52 +14,51 @@ typedef struct hit_case {
 } hit_case;
 
 /* Helpers a case may use, on lines of another chunk. */
-static const char hit_case_prelude[] =
-    "function id(...) return ... end\n"
-    "function twice(x)\n"
-    "  local y = id(x)\n"
-    "  return y + x\n"
-    "end\n"
-    "function raise()\n"
-    "  local x = id(1)\n"
-    "  error('raised')\n"
-    "end\n"
-    "function loops()\n"
-    "  local x = 0\n"
-    "  for i = 1, 3 do x = x + id(i) end\n"
-    "  return x\n"
-    "end\n"
-    "function range(n)\n"
-    "  return function(_, i) i = i + 1 if i <= n then return i end end, nil, 0\n"
-    "end\n"
-    "function countdown(n)\n"
-    "  return function()\n"
-    "    n = n - 1\n"
-    "    return n >= 0\n"
-    "  end\n"
-    "end\n"
-    "meta = {}\n"
-    "function meta.__add(a, b)\n"
-    "  local x = id(a.v) + id(b.v)\n"
-    "  return setmetatable({v = x}, meta)\n"
-    "end\n"
-    "function meta.__index(t, k) return id(k) end\n"
-    "function meta.__newindex(t, k, v) rawset(t, id(k), v) end\n"
-    "function meta.__eq(a, b) return id(a.v) == id(b.v) end\n"
-    "function meta.__lt(a, b) return id(a.v) < id(b.v) end\n"
-    "function meta.__le(a, b) return id(a.v) <= id(b.v) end\n"
-    "function meta.__concat(a, b) return id('x') .. 'y' end\n"
-    "function meta.__call(self, x) return id(x) end\n"
-    "function meta.__unm(a) return id(a.v) end\n"
-    "function meta.__tostring(a) return id('t') end\n"
-    "function obj(v) return setmetatable({v = v}, meta) end\n"
-    "function yields(n)\n"
-    "  return coroutine.wrap(function()\n"
-    "    for i = 1, n do\n"
-    "      coroutine.yield(i)\n"
-    "    end\n"
-    "  end)\n"
-    "end\n";
+static const char hit_case_prelude[] = "function id(...) return ... end\n"
+                                       "function twice(x)\n"
+                                       "  local y = id(x)\n"
+                                       "  return y + x\n"
+                                       "end\n"
+                                       "function raise()\n"
+                                       "  local x = id(1)\n"
+                                       "  error('raised')\n"
+                                       "end\n"
+                                       "function loops()\n"
+                                       "  local x = 0\n"
+                                       "  for i = 1, 3 do x = x + id(i) end\n"
+                                       "  return x\n"
+                                       "end\n"
+                                       "function range(n)\n"
+                                       "  return function(_, i) i = i + 1 if i <= n then return i end end, nil, 0\n"
+                                       "end\n"
+                                       "function countdown(n)\n"
+                                       "  return function()\n"
+                                       "    n = n - 1\n"
+                                       "    return n >= 0\n"
+                                       "  end\n"
+                                       "end\n"
+                                       "meta = {}\n"
+                                       "function meta.__add(a, b)\n"
+                                       "  local x = id(a.v) + id(b.v)\n"
+                                       "  return setmetatable({v = x}, meta)\n"
+                                       "end\n"
+                                       "function meta.__index(t, k) return id(k) end\n"
+                                       "function meta.__newindex(t, k, v) rawset(t, id(k), v) end\n"
+                                       "function meta.__eq(a, b) return id(a.v) == id(b.v) end\n"
+                                       "function meta.__lt(a, b) return id(a.v) < id(b.v) end\n"
+                                       "function meta.__le(a, b) return id(a.v) <= id(b.v) end\n"
+                                       "function meta.__concat(a, b) return id('x') .. 'y' end\n"
+                                       "function meta.__call(self, x) return id(x) end\n"
+                                       "function meta.__unm(a) return id(a.v) end\n"
+                                       "function meta.__tostring(a) return id('t') end\n"
+                                       "function obj(v) return setmetatable({v = v}, meta) end\n"
+                                       "function yields(n)\n"
+                                       "  return coroutine.wrap(function()\n"
+                                       "    for i = 1, n do\n"
+                                       "      coroutine.yield(i)\n"
+                                       "    end\n"
+                                       "  end)\n"
+                                       "end\n";
 
 static const hit_case hit_cases[] = {
     {"a plain statement", 1, "local x = 1 --@\nlocal y = x\n"},
@@ -142,11 +141,13 @@ static const hit_case hit_cases[] = {
      "return n + 1\n"},
     {"table.sort with a comparison elsewhere", 1,
      "local function less(a, b)\n  return a < b\nend\ntable.sort({3, 1, 2}, less) --@\n"},
-    {"gsub with a function on the line", 4, "local n = 0\nlocal s = ('abc'):gsub('.', function(c) n = n + 1 end) --@\n"},
+    {"gsub with a function on the line", 4,
+     "local n = 0\nlocal s = ('abc'):gsub('.', function(c) n = n + 1 end) --@\n"},
     {"gsub with a function elsewhere", 1, "local s = ('abc'):gsub('.', id) --@\n"},
     {"a one-line loop with gsub and a function on the line", 8,
      "local n = 0\nfor i = 1, 2 do local s = ('abc'):gsub('.', function(c) n = n + 1 end) end --@\n"},
-    {"a one-line loop with gsub and a function elsewhere", 3, "for i = 1, 3 do local s = ('abc'):gsub('.', id) end --@\n"},
+    {"a one-line loop with gsub and a function elsewhere", 3,
+     "for i = 1, 3 do local s = ('abc'):gsub('.', id) end --@\n"},
     {"a one-line loop with table.sort and a comparison on the line", -1,
      "local n = 0\n"
      "for i = 1, 3 do table.sort({3, 1, 2, 4}, function(a, b) n = n + 1 return a < b end) end --@\n"
@@ -163,7 +164,8 @@ static const hit_case hit_cases[] = {
     {"comparisons with metamethods", 1, "local a, b = obj(1), obj(2)\nlocal c = a == b or a < b or b <= a --@\n"},
     {"a one-line loop with comparisons", 3,
      "local a, b = obj(1), obj(2)\nfor i = 1, 3 do local c = a == b or a < b or b <= a end --@\n"},
-    {"a __concat, __call, __unm and __tostring", 1, "local a = obj(1)\nlocal c = {a .. a, a(1), -a, tostring(a)} --@\n"},
+    {"a __concat, __call, __unm and __tostring", 1,
+     "local a = obj(1)\nlocal c = {a .. a, a(1), -a, tostring(a)} --@\n"},
     {"a one-line loop with __concat, __call, __unm and __tostring", 3,
      "local a = obj(1)\nfor i = 1, 3 do local c = {a .. a, a(1), -a, tostring(a)} end --@\n"},
     {"a metamethod on the line itself", 3,
@@ -177,10 +179,8 @@ static const hit_case hit_cases[] = {
     {"a one-line loop with a pcall that raises", 3, "for i = 1, 3 do pcall(raise) end --@\n"},
     {"a one-line loop with a pcall of error", 3, "for i = 1, 3 do pcall(error, 'x') end --@\n"},
     {"a one-line loop with an xpcall", 3, "for i = 1, 3 do xpcall(raise, id) end --@\n"},
-    {"an error on the line", 3,
-     "local function f()\n  error('x') --@\nend\nfor i = 1, 3 do\n  pcall(f)\nend\n"},
-    {"an error below the line", 3,
-     "local function f()\n  raise() --@\nend\nfor i = 1, 3 do\n  pcall(f)\nend\n"},
+    {"an error on the line", 3, "local function f()\n  error('x') --@\nend\nfor i = 1, 3 do\n  pcall(f)\nend\n"},
+    {"an error below the line", 3, "local function f()\n  raise() --@\nend\nfor i = 1, 3 do\n  pcall(f)\nend\n"},
     {"an error out of a one-line loop", 6,
      "local function f()\n  for i = 1, 3 do if i == 2 then raise() end end --@\nend\n"
      "for i = 1, 3 do\n  pcall(f)\nend\n"},
@@ -247,7 +247,8 @@ static const hit_case hit_cases[] = {
      "  return n > 0 and f(n - 1, n, ...) or n --@\n"
      "end\n"
      "f(3)\n"},
-    {"a vararg one-line loop", 3, "local function f(...)\n  for i = 1, select('#', ...) do id(...) end --@\nend\nf(1, 2, 3)\n"},
+    {"a vararg one-line loop", 3,
+     "local function f(...)\n  for i = 1, select('#', ...) do id(...) end --@\nend\nf(1, 2, 3)\n"},
 
     {"a chunk loaded and run on the line", 3, "for i = 1, 3 do\n  loadstring('return ...')(i) --@\nend\n"},
     {"a closure made in a one-line loop, called later", 6,

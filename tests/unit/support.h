@@ -23,8 +23,8 @@
 
 #include <lauxlib.h>
 #include <lua.h>
-#include <lualib.h>
 #include <luajit.h>
+#include <lualib.h>
 
 #include "ljinspect.h"
 
@@ -67,13 +67,13 @@ UNUSED static void forget_log(test_log *log) {
     *log = (test_log){0};
 }
 
-#define assert_logged(log, part)                                                                     \
-    do {                                                                                             \
+#define assert_logged(log, part)                                                                         \
+    do {                                                                                                 \
         if (strstr((log)->text, (part)) == NULL) fail_msg("no \"%s\" in log:\n%s", (part), (log)->text); \
     } while (0)
-#define assert_not_logged(log, part)                                                                 \
-    do {                                                                                             \
-        if (strstr((log)->text, (part)) != NULL) fail_msg("\"%s\" in log:\n%s", (part), (log)->text);    \
+#define assert_not_logged(log, part)                                                                  \
+    do {                                                                                              \
+        if (strstr((log)->text, (part)) != NULL) fail_msg("\"%s\" in log:\n%s", (part), (log)->text); \
     } while (0)
 
 /* ---- VMs ---- */
@@ -128,8 +128,8 @@ UNUSED static double number(lua_State *L, const char *expression) {
     return n;
 }
 
-#define assert_lua(L, expression)                                                \
-    do {                                                                         \
+#define assert_lua(L, expression)                                                 \
+    do {                                                                          \
         if (number((L), (expression)) == 0) fail_msg("not true: %s", expression); \
     } while (0)
 

@@ -54,7 +54,6 @@ static void a_line_is_hit_once_per_arrival(void **state) {
     assert_int_equal(wrong, 0);
 }
 
-
 /* ---- A VM whose memory is counted, and fails when told to ---- */
 
 typedef struct limited {
@@ -131,18 +130,17 @@ static void assert_at_rest(lua_State *L) {
     assert_lua(L, "jit.status()");
 }
 
-static const char target[] =
-    "local up, unused = 'upper', 2\n"          /* 1 */
-    "function target(a, b, ...)\n"             /* 2 */
-    "  local x = a\n"                          /* 3 */
-    "  do local x = 'inner' local y = b\n"     /* 4 */
-    "    up = up\n"                            /* 5 */
-    "  end\n"                                  /* 6 */
-    "  return x\n"                             /* 7 */
-    "end\n"                                    /* 8 */
-    "function after(a)\n"                      /* 9 */
-    "  return a\n"                             /* 10 */
-    "end\n";                                   /* 11 */
+static const char target[] = "local up, unused = 'upper', 2\n"      /* 1 */
+                             "function target(a, b, ...)\n"         /* 2 */
+                             "  local x = a\n"                      /* 3 */
+                             "  do local x = 'inner' local y = b\n" /* 4 */
+                             "    up = up\n"                        /* 5 */
+                             "  end\n"                              /* 6 */
+                             "  return x\n"                         /* 7 */
+                             "end\n"                                /* 8 */
+                             "function after(a)\n"                  /* 9 */
+                             "  return a\n"                         /* 10 */
+                             "end\n";                               /* 11 */
 
 /* ---- What a C filter sees ---- */
 
@@ -230,32 +228,30 @@ static void nothing_changes_for_the_hooked_function(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@dir/target.lua");
     for (int line = 1; line <= 11; line++) assert_true(hook_counter(f->L, "target.lua", line, &f->c[0]) > 0);
-    run(f->L,
-        "local function same(...) assert(select('#', ...) == 1 and ... == 1) end\n"
-        "same(target(1, 'two', 3, nil, 5)) same(after(1, 2)) same(coroutine.wrap(after)(1))\n");
+    run(f->L, "local function same(...) assert(select('#', ...) == 1 and ... == 1) end\n"
+              "same(target(1, 'two', 3, nil, 5)) same(after(1, 2)) same(coroutine.wrap(after)(1))\n");
     assert_true(f->c[0].hits > 5);
 }
 
 static void locals_are_those_active_before_the_line(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@dir/target.lua");
-    run(f->L,
-        "seen = {}\n"
-        "for _, line in ipairs{3, 4, 7} do\n"
-        "  ljinspect.set_hook('target.lua', line, nil, function(info)\n"
-        "    local names = {}\n"
-        "    for k, v in pairs(info.vals) do names[#names + 1] = k .. '=' .. tostring(v) end\n"
-        "    table.sort(names)\n"
-        "    seen[line] = table.concat(names, ' ')\n"
-        "    assert(info.finfo.currentline == line)\n"
-        "    return false\n"
-        "  end)\n"
-        "end\n"
-        "target(1, 2)\n"
-        "assert(seen[3] == 'a=1 b=2', seen[3])\n"
-        "assert(seen[4] == 'a=1 b=2 x=1', seen[4])\n"
-        "assert(seen[7] == 'a=1 b=2 x=1', seen[7])\n"
-        "assert(#ljinspect.hooks() == 3)\n");
+    run(f->L, "seen = {}\n"
+              "for _, line in ipairs{3, 4, 7} do\n"
+              "  ljinspect.set_hook('target.lua', line, nil, function(info)\n"
+              "    local names = {}\n"
+              "    for k, v in pairs(info.vals) do names[#names + 1] = k .. '=' .. tostring(v) end\n"
+              "    table.sort(names)\n"
+              "    seen[line] = table.concat(names, ' ')\n"
+              "    assert(info.finfo.currentline == line)\n"
+              "    return false\n"
+              "  end)\n"
+              "end\n"
+              "target(1, 2)\n"
+              "assert(seen[3] == 'a=1 b=2', seen[3])\n"
+              "assert(seen[4] == 'a=1 b=2 x=1', seen[4])\n"
+              "assert(seen[7] == 'a=1 b=2 x=1', seen[7])\n"
+              "assert(#ljinspect.hooks() == 3)\n");
 }
 
 /* ---- Keep and remove ---- */
@@ -280,15 +276,14 @@ static void any_verdict_but_keep_removes_the_hook(void **state) {
 static void any_result_but_false_of_a_lua_filter_removes_the_hook(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "for _, result in ipairs{{}, {nil}, {true}, {0}, {'false'}, {{}}, {true, false}} do\n"
-        "  ljinspect.set_hook('target.lua', 10, nil, function() return unpack(result) end)\n"
-        "  after(1)\n"
-        "  assert(#ljinspect.hooks() == 0)\n"
-        "end\n"
-        "ljinspect.set_hook('target.lua', 10, nil, function() return false, true end)\n"
-        "after(1)\n"
-        "assert(#ljinspect.hooks() == 1)\n");
+    run(f->L, "for _, result in ipairs{{}, {nil}, {true}, {0}, {'false'}, {{}}, {true, false}} do\n"
+              "  ljinspect.set_hook('target.lua', 10, nil, function() return unpack(result) end)\n"
+              "  after(1)\n"
+              "  assert(#ljinspect.hooks() == 0)\n"
+              "end\n"
+              "ljinspect.set_hook('target.lua', 10, nil, function() return false, true end)\n"
+              "after(1)\n"
+              "assert(#ljinspect.hooks() == 1)\n");
 }
 
 static void a_hook_lives_for_as_many_hits_as_its_filter_says(void **state) {
@@ -414,24 +409,23 @@ static void userdata_is_not_destroyed_when_setting_the_hook_fails(void **state) 
 static void a_lua_filter_is_let_go_with_its_hook(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "weak = setmetatable({}, {__mode = 'k'})\n"
-        "local function set(result)\n"
-        "  local filter = function() return result end\n"
-        "  weak[filter] = true\n"
-        "  ljinspect.set_hook('target.lua', 10, nil, filter)\n"
-        "end\n"
-        "set(false) set(true) set('x') set(nil)\n"
-        "collectgarbage() collectgarbage()\n"
-        "local n = 0 for _ in pairs(weak) do n = n + 1 end\n"
-        "assert(n == 4)\n"
-        "after(1)\n"
-        "collectgarbage() collectgarbage()\n"
-        "n = 0 for _ in pairs(weak) do n = n + 1 end\n"
-        "assert(n == 1)\n"
-        "ljinspect.unset_all()\n"
-        "collectgarbage() collectgarbage()\n"
-        "assert(next(weak) == nil)\n");
+    run(f->L, "weak = setmetatable({}, {__mode = 'k'})\n"
+              "local function set(result)\n"
+              "  local filter = function() return result end\n"
+              "  weak[filter] = true\n"
+              "  ljinspect.set_hook('target.lua', 10, nil, filter)\n"
+              "end\n"
+              "set(false) set(true) set('x') set(nil)\n"
+              "collectgarbage() collectgarbage()\n"
+              "local n = 0 for _ in pairs(weak) do n = n + 1 end\n"
+              "assert(n == 4)\n"
+              "after(1)\n"
+              "collectgarbage() collectgarbage()\n"
+              "n = 0 for _ in pairs(weak) do n = n + 1 end\n"
+              "assert(n == 1)\n"
+              "ljinspect.unset_all()\n"
+              "collectgarbage() collectgarbage()\n"
+              "assert(next(weak) == nil)\n");
 }
 
 /* ---- Filters in Lua by index and reference ---- */
@@ -596,8 +590,8 @@ static void a_filter_that_raises_nil_is_removed(void **state) {
 }
 
 static void a_filter_that_raises_something_with_tostring_that_raises_is_removed(void **state) {
-    expect_misbehaviour(
-        *state, "function() error(setmetatable({}, {__tostring = function() error('again') end})) end", "table");
+    expect_misbehaviour(*state, "function() error(setmetatable({}, {__tostring = function() error('again') end})) end",
+                        "table");
 }
 
 static void a_filter_that_raises_a_number_is_removed(void **state) {
@@ -615,14 +609,13 @@ static void a_filter_that_overflows_the_stack_is_removed(void **state) {
 static void a_filter_that_raises_in_a_coroutine_of_its_own_is_kept(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "ljinspect.set_hook('target.lua', 10, nil, function()\n"
-        "  local co = coroutine.wrap(function() coroutine.yield(1) coroutine.yield(2) end)\n"
-        "  assert(co() == 1 and co() == 2)\n"
-        "  assert(not pcall(error, 'x'))\n"
-        "  return false\n"
-        "end)\n"
-        "assert(after(7) == 7)\n");
+    run(f->L, "ljinspect.set_hook('target.lua', 10, nil, function()\n"
+              "  local co = coroutine.wrap(function() coroutine.yield(1) coroutine.yield(2) end)\n"
+              "  assert(co() == 1 and co() == 2)\n"
+              "  assert(not pcall(error, 'x'))\n"
+              "  return false\n"
+              "end)\n"
+              "assert(after(7) == 7)\n");
     assert_int_equal(f->log.messages, 0);
     assert_int_equal(hooks_set(f->L), 1);
 }
@@ -657,9 +650,8 @@ static void a_c_filter_that_raises_or_yields_is_removed(void **state) {
 static void a_filter_that_leaves_the_stack_full_does_no_harm(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "ljinspect.set_hook('target.lua', 10, nil, function(info) return false, unpack({}, 1, 200) end)\n"
-        "assert(select('#', after(7)) == 1)\n");
+    run(f->L, "ljinspect.set_hook('target.lua', 10, nil, function(info) return false, unpack({}, 1, 200) end)\n"
+              "assert(select('#', after(7)) == 1)\n");
     assert_int_equal(hooks_set(f->L), 1);
 }
 
@@ -668,17 +660,16 @@ static void a_filter_that_leaves_the_stack_full_does_no_harm(void **state) {
 static void a_filter_that_removes_itself_is_gone(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "hits = 0\n"
-        "ljinspect.set_hook('target.lua', 10, nil, function()\n"
-        "  hits = hits + 1\n"
-        "  assert(ljinspect.unset_hook('target.lua', 10) == 1)\n"
-        "  assert(#ljinspect.hooks() == 0)\n"
-        "  collectgarbage()\n"
-        "  return false\n"
-        "end)\n"
-        "after(1) after(2)\n"
-        "assert(hits == 1)\n");
+    run(f->L, "hits = 0\n"
+              "ljinspect.set_hook('target.lua', 10, nil, function()\n"
+              "  hits = hits + 1\n"
+              "  assert(ljinspect.unset_hook('target.lua', 10) == 1)\n"
+              "  assert(#ljinspect.hooks() == 0)\n"
+              "  collectgarbage()\n"
+              "  return false\n"
+              "end)\n"
+              "after(1) after(2)\n"
+              "assert(hits == 1)\n");
     assert_int_equal(f->log.messages, 0);
     assert_at_rest(f->L);
 }
@@ -700,60 +691,56 @@ static void a_filter_that_unsets_all_ends_the_arrival(void **state) {
 static void a_filter_that_replaces_itself_on_the_same_line_runs_from_the_next_arrival(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "old, new = 0, 0\n"
-        "ljinspect.set_hook('target.lua', 10, nil, function()\n"
-        "  old = old + 1\n"
-        "  ljinspect.unset_hook('target.lua', 10)\n"
-        "  ljinspect.set_hook('target.lua', 10, nil, function() new = new + 1 return false end)\n"
-        "  return false\n"
-        "end)\n"
-        "after(1) assert(old == 1 and new == 0)\n"
-        "after(2) after(3) assert(old == 1 and new == 2)\n"
-        "assert(#ljinspect.hooks() == 1)\n");
+    run(f->L, "old, new = 0, 0\n"
+              "ljinspect.set_hook('target.lua', 10, nil, function()\n"
+              "  old = old + 1\n"
+              "  ljinspect.unset_hook('target.lua', 10)\n"
+              "  ljinspect.set_hook('target.lua', 10, nil, function() new = new + 1 return false end)\n"
+              "  return false\n"
+              "end)\n"
+              "after(1) assert(old == 1 and new == 0)\n"
+              "after(2) after(3) assert(old == 1 and new == 2)\n"
+              "assert(#ljinspect.hooks() == 1)\n");
 }
 
 static void a_filter_may_set_a_hook_on_the_next_line_of_the_same_call(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "n = 0\n"
-        "ljinspect.set_hook('target.lua', 3, nil, function()\n"
-        "  ljinspect.set_hook('target.lua', 7, nil, function() n = n + 1 end)\n"
-        "end)\n"
-        "target(1, 2) assert(n == 1)\n"
-        "target(1, 2) assert(n == 1)\n");
+    run(f->L, "n = 0\n"
+              "ljinspect.set_hook('target.lua', 3, nil, function()\n"
+              "  ljinspect.set_hook('target.lua', 7, nil, function() n = n + 1 end)\n"
+              "end)\n"
+              "target(1, 2) assert(n == 1)\n"
+              "target(1, 2) assert(n == 1)\n");
     assert_at_rest(f->L);
 }
 
 static void a_filter_that_calls_the_hooked_function_is_not_run_again(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "n = 0\n"
-        "ljinspect.set_hook('target.lua', 10, nil, function()\n"
-        "  n = n + 1\n"
-        "  assert(after(5) == 5)\n"
-        "  assert(coroutine.wrap(after)(6) == 6)\n"
-        "  return false\n"
-        "end)\n"
-        "after(1) after(2) assert(n == 2)\n");
+    run(f->L, "n = 0\n"
+              "ljinspect.set_hook('target.lua', 10, nil, function()\n"
+              "  n = n + 1\n"
+              "  assert(after(5) == 5)\n"
+              "  assert(coroutine.wrap(after)(6) == 6)\n"
+              "  return false\n"
+              "end)\n"
+              "after(1) after(2) assert(n == 2)\n");
     assert_int_equal(f->log.messages, 0);
 }
 
 static void level_3_of_a_filter_is_the_hooked_function(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "ljinspect.set_hook('target.lua', 10, nil, function(info)\n"
-        "  assert(debug.getinfo(3, 'f').func == after)\n"
-        "  assert(debug.getinfo(3, 'l').currentline == 10)\n"
-        "  assert(info.finfo.func == after)\n"
-        "  trace = debug.traceback('x', 3)\n"
-        "  return false\n"
-        "end)\n"
-        "after(1)\n"
-        "assert(trace:match('^x\\nstack traceback:\\n[^\\n]*target.lua:10: in function'), trace)\n");
+    run(f->L, "ljinspect.set_hook('target.lua', 10, nil, function(info)\n"
+              "  assert(debug.getinfo(3, 'f').func == after)\n"
+              "  assert(debug.getinfo(3, 'l').currentline == 10)\n"
+              "  assert(info.finfo.func == after)\n"
+              "  trace = debug.traceback('x', 3)\n"
+              "  return false\n"
+              "end)\n"
+              "after(1)\n"
+              "assert(trace:match('^x\\nstack traceback:\\n[^\\n]*target.lua:10: in function'), trace)\n");
     assert_int_equal(f->log.messages, 0);
 }
 
@@ -836,16 +823,15 @@ static void local_and_anonymous_functions_are_hit_and_found(void **state) {
 static void listing_works_while_finalizers_change_tables(void **state) {
     fixture *f = *state;
     assert_true(hook_counter(f->L, "never.lua", 4, &f->c[0]) > 0);
-    run(f->L,
-        "n = 0\n"
-        "function litter()\n"
-        "  for i = 1, 300 do\n"
-        "    local p = newproxy(true)\n"
-        "    getmetatable(p).__gc = function() n = n + 1 _G['global' .. n] = {n} end\n"
-        "  end\n"
-        "end\n"
-        "for i = 1, 2000 do _G['some' .. i] = {i} end\n"
-        "collectgarbage('setpause', 50)\n");
+    run(f->L, "n = 0\n"
+              "function litter()\n"
+              "  for i = 1, 300 do\n"
+              "    local p = newproxy(true)\n"
+              "    getmetatable(p).__gc = function() n = n + 1 _G['global' .. n] = {n} end\n"
+              "  end\n"
+              "end\n"
+              "for i = 1, 2000 do _G['some' .. i] = {i} end\n"
+              "collectgarbage('setpause', 50)\n");
     for (int i = 0; i < 30; i++) {
         run(f->L, "litter()");
         assert_int_equal(only_hook(f->L).state, LJINSPECT_PENDING);
@@ -886,13 +872,11 @@ static void a_visitor_may_stop(void **state) {
 static void coroutines_made_before_and_after_are_hit(void **state) {
     fixture *f = *state;
     run_named(f->L, target, "@target.lua");
-    run(f->L,
-        "before = coroutine.create(function() coroutine.yield() for i = 1, 3 do after(i) end end)\n"
-        "coroutine.resume(before)\n");
+    run(f->L, "before = coroutine.create(function() coroutine.yield() for i = 1, 3 do after(i) end end)\n"
+              "coroutine.resume(before)\n");
     assert_true(hook_counter(f->L, "target.lua", 10, &f->c[0]) > 0);
-    run(f->L,
-        "coroutine.resume(before)\n"
-        "coroutine.wrap(function() for i = 1, 3 do after(i) end end)()\n");
+    run(f->L, "coroutine.resume(before)\n"
+              "coroutine.wrap(function() for i = 1, 3 do after(i) end end)()\n");
     assert_int_equal(f->c[0].hits, 6);
 }
 
@@ -956,25 +940,23 @@ static void a_hook_set_inside_a_call_of_its_line_is_not_hit_by_the_return(void *
               "@loop.lua");
 }
 
-static const char hot[] =
-    "local function add(a, b)\n"
-    "  return a + b\n" /* 2 */
-    "end\n"
-    "function work(n)\n"
-    "  local x = 0\n"
-    "  for i = 1, n do\n"
-    "    x = add(x, i)\n" /* 7 */
-    "  end\n"
-    "  return x\n"
-    "end\n";
+static const char hot[] = "local function add(a, b)\n"
+                          "  return a + b\n" /* 2 */
+                          "end\n"
+                          "function work(n)\n"
+                          "  local x = 0\n"
+                          "  for i = 1, n do\n"
+                          "    x = add(x, i)\n" /* 7 */
+                          "  end\n"
+                          "  return x\n"
+                          "end\n";
 
 /* In Lua: how many traces there are. */
-static const char traces[] =
-    "function traces()\n"
-    "  local n = 0\n"
-    "  for i = 1, 1000 do if require('jit.util').traceinfo(i) then n = n + 1 end end\n"
-    "  return n\n"
-    "end\n";
+static const char traces[] = "function traces()\n"
+                             "  local n = 0\n"
+                             "  for i = 1, 1000 do if require('jit.util').traceinfo(i) then n = n + 1 end end\n"
+                             "  return n\n"
+                             "end\n";
 
 static void a_function_inlined_into_a_compiled_trace_is_hit_each_time(void **state) {
     fixture *f = *state;
@@ -994,20 +976,19 @@ static void a_function_inlined_into_a_compiled_trace_is_hit_each_time(void **sta
 static void a_hook_set_in_the_middle_of_a_compiled_loop_is_hit_from_there_on(void **state) {
     fixture *f = *state;
     run_named(f->L, hot, "@hot.lua");
-    run(f->L,
-        "n = 0\n"
-        "local function set() ljinspect.set_hook('loop.lua', 3, nil, function() n = n + 1 return false end) end\n"
-        "loop = assert(loadstring([[\n"
-        "local add = function(x)\n"
-        "  local y = x\n"
-        "  return y end\n"
-        "local set, x = ...\n"
-        "for i = 1, 10000 do\n"
-        "  if i == 4001 then set() end\n"
-        "  x = add(i)\n"
-        "end]], '@loop.lua'))\n"
-        "loop(set)\n"
-        "assert(n == 6000, n)\n");
+    run(f->L, "n = 0\n"
+              "local function set() ljinspect.set_hook('loop.lua', 3, nil, function() n = n + 1 return false end) end\n"
+              "loop = assert(loadstring([[\n"
+              "local add = function(x)\n"
+              "  local y = x\n"
+              "  return y end\n"
+              "local set, x = ...\n"
+              "for i = 1, 10000 do\n"
+              "  if i == 4001 then set() end\n"
+              "  x = add(i)\n"
+              "end]], '@loop.lua'))\n"
+              "loop(set)\n"
+              "assert(n == 6000, n)\n");
 }
 
 static void functions_compile_again_when_the_last_hook_is_gone(void **state) {
@@ -1023,15 +1004,14 @@ static void functions_compile_again_when_the_last_hook_is_gone(void **state) {
         assert_at_rest(f->L);
         run(f->L, "for i = 1, 10 do work(1000) end");
         assert_lua(f->L, "traces() > 0");
-        run(f->L,
-            "local started, where = 0, nil\n"
-            "jit.flush()\n"
-            "local function note(what, tr, func, pc) if what == 'abort' then aborted = true end end\n"
-            "aborted = nil\n"
-            "jit.attach(note, 'trace')\n"
-            "for i = 1, 10 do work(1000) end\n"
-            "jit.attach(note)\n"
-            "assert(traces() > 0)\n");
+        run(f->L, "local started, where = 0, nil\n"
+                  "jit.flush()\n"
+                  "local function note(what, tr, func, pc) if what == 'abort' then aborted = true end end\n"
+                  "aborted = nil\n"
+                  "jit.attach(note, 'trace')\n"
+                  "for i = 1, 10 do work(1000) end\n"
+                  "jit.attach(note)\n"
+                  "assert(traces() > 0)\n");
     }
 }
 
@@ -1089,18 +1069,17 @@ static void record_event(lua_State *L, lua_Debug *ar) {
     recorder->list[recorder->n++].line = ar->currentline;
 }
 
-static const char eventful[] =
-    "local function f(n) return n > 0 and f(n - 1) or n end\n"
-    "local t = {3, 1, 2}\n"
-    "for i = 1, 3 do f(i) math.abs(i) pcall(error, i) end\n"
-    "table.sort(t, function(a, b) return a < b end)\n"
-    "for _, v in ipairs(t) do\n"
-    "  f(v)\n"
-    "end\n"
-    "local co = coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end)\n"
-    "for i = 1, 3 do co() end\n"
-    "local s = ('abc'):gsub('.', function(c) return c end)\n"
-    "while #t > 0 do t[#t] = nil end\n";
+static const char eventful[] = "local function f(n) return n > 0 and f(n - 1) or n end\n"
+                               "local t = {3, 1, 2}\n"
+                               "for i = 1, 3 do f(i) math.abs(i) pcall(error, i) end\n"
+                               "table.sort(t, function(a, b) return a < b end)\n"
+                               "for _, v in ipairs(t) do\n"
+                               "  f(v)\n"
+                               "end\n"
+                               "local co = coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end)\n"
+                               "for i = 1, 3 do co() end\n"
+                               "local s = ('abc'):gsub('.', function(c) return c end)\n"
+                               "while #t > 0 do t[#t] = nil end\n";
 
 static int compare_events(int mask, int count, int hooked_line) {
     events *seen[2];
@@ -1183,11 +1162,10 @@ static void an_error_of_the_hosts_debug_hook_reaches_the_program(void **state) {
     run_named(f->L, target, "@target.lua");
     lua_sethook(f->L, raise_at_line, LUA_MASKLINE, 0);
     assert_true(hook_counter(f->L, "target.lua", 10, &f->c[0]) > 0);
-    run(f->L,
-        "for i = 1, 3 do\n"
-        "  local ok, message = pcall(after, i)\n"
-        "  assert(not ok and message:find('host'))\n"
-        "end\n");
+    run(f->L, "for i = 1, 3 do\n"
+              "  local ok, message = pcall(after, i)\n"
+              "  assert(not ok and message:find('host'))\n"
+              "end\n");
     assert_int_equal(f->c[0].hits, 3);
     assert_int_equal(host_errors, 3);
     ljinspect_unset_all(f->L);
@@ -1257,8 +1235,7 @@ static bool live_with_failing_memory(oom *o, bool and_on) {
     lua_setglobal(L, "ljinspect");
     run_named(L, target, "@target.lua");
     lua_getglobal(L, "after");
-    const ljinspect_filter filter = {
-        .kind = LJINSPECT_FILTER_C, .call = quiet_filter, .userdata = &o->hits};
+    const ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = quiet_filter, .userdata = &o->hits};
     const ljinspect_filter other = {
         .kind = LJINSPECT_FILTER_C, .call = quiet_filter, .userdata = &o->gone, .destroy = count_gone};
 
@@ -1316,9 +1293,8 @@ static void failing_memory(bool lua_side, bool and_on) {
     lua_close(new_limited_vm(&probe));
     make_test_dir(&d);
     snprintf(o->hooks_file, sizeof o->hooks_file, "%s", in_dir(&d, "hooks.lua"));
-    write_file(o->hooks_file,
-               "local function f() return false end\n"
-               "assert(ljinspect.set_hook('file.lua', 1, nil, f))\n");
+    write_file(o->hooks_file, "local function f() return false end\n"
+                              "assert(ljinspect.set_hook('file.lua', 1, nil, f))\n");
     long n = 1;
     for (o->refused = 0; failed; n++) {
         o->lua_fail_at = lua_side ? n : 0;

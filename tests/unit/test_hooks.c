@@ -169,8 +169,8 @@ static void the_rule_is_that_of_the_joined_texts(void **state) {
             int expected = 0;
             snprintf(whole, sizeof whole, "%s#%d", names[i], lines[l]);
             for (const hook *h = hooks_first(f->t); h != NULL; h = hooks_next(h))
-                expected += strlen(h->key) <= strlen(whole) &&
-                            strcmp(whole + strlen(whole) - strlen(h->key), h->key) == 0;
+                expected +=
+                    strlen(h->key) <= strlen(whole) && strcmp(whole + strlen(whole) - strlen(h->key), h->key) == 0;
             assert_int_equal(dispatch(f, names[i], lines[l]), expected);
         }
     }
@@ -475,10 +475,10 @@ static void twenty_thousand_hooks_of_one_key_come_and_go_quickly(void **state) {
 
 enum { MODEL_MAX = 300 };
 
-static const char *const model_files[] = {"", "a", "lua", ".lua", "a.lua", "/a.lua", "b/a.lua", "@a.lua", "ba.lua", "#1", "x#1"};
-static const char *const model_sources[] = {"",          "a",       "@a.lua", "@b/a.lua", "@/b/a.lua",
-                                            "@/cb/a.lua", "@ba.lua", "=lua",   "x#1",      "#1",
-                                            "@c.lua"};
+static const char *const model_files[] = {"",        "a",      "lua",    ".lua", "a.lua", "/a.lua",
+                                          "b/a.lua", "@a.lua", "ba.lua", "#1",   "x#1"};
+static const char *const model_sources[] = {"",        "a",    "@a.lua", "@b/a.lua", "@/b/a.lua", "@/cb/a.lua",
+                                            "@ba.lua", "=lua", "x#1",    "#1",       "@c.lua"};
 enum { MODEL_FILES = 11, MODEL_SOURCES = 11 };
 
 typedef struct model_hook {

@@ -52,13 +52,11 @@ static int poll_for(fixture *f, int wanted) {
     return got;
 }
 
-static const char two_hooks[] =
-    "local i = require 'ljinspect'\n"
-    "i.set_hook('a.lua', 1, nil, function() return false end)\n"
-    "i.set_hook('b.lua', 2, nil, function() return false end)\n";
-static const char one_hook[] =
-    "local i = require 'ljinspect'\n"
-    "i.set_hook('c.lua', 3, nil, function() return false end)\n";
+static const char two_hooks[] = "local i = require 'ljinspect'\n"
+                                "i.set_hook('a.lua', 1, nil, function() return false end)\n"
+                                "i.set_hook('b.lua', 2, nil, function() return false end)\n";
+static const char one_hook[] = "local i = require 'ljinspect'\n"
+                               "i.set_hook('c.lua', 3, nil, function() return false end)\n";
 
 static int copy_key(const ljinspect_hook_info *info, void *arg) {
     snprintf(arg, 64, "%s", info->key);
@@ -454,9 +452,8 @@ static void hooks_of_a_file_that_failed_are_released(void **state) {
     run(f->L,
         "released = setmetatable({}, {__mode = 'k'})\n"
         "function make() local filter = function() return hooks_file end released[filter] = true return filter end\n");
-    write_file(f->file,
-               "require('ljinspect').set_hook('x.lua', 1, nil, make())\n"
-               "error('no')\n");
+    write_file(f->file, "require('ljinspect').set_hook('x.lua', 1, nil, make())\n"
+                        "error('no')\n");
     watch_file(f, f->file);
     run(f->L, "collectgarbage() collectgarbage()");
     assert_lua(f->L, "next(released) == nil");
@@ -577,11 +574,10 @@ static void a_file_sees_its_own_hooks(void **state) {
     assert_last_key(f, "a.lua#1");
 }
 
-static const char hooked_code[] =
-    "function hooked(x)\n"
-    "  local y = x\n"
-    "  return y\n"
-    "end\n";
+static const char hooked_code[] = "function hooked(x)\n"
+                                  "  local y = x\n"
+                                  "  return y\n"
+                                  "end\n";
 
 /* Code that a hooks file runs is not the program: hooks in force are not hit by it. */
 static void hooks_are_not_hit_by_what_a_file_runs(void **state) {
@@ -629,21 +625,19 @@ static void a_poll_that_applies_a_reported_change_says_so(void **state) {
 static void a_filter_that_polls_may_replace_itself(void **state) {
     fixture *f = *state;
     run_named(f->L, hooked_code, "@hooked.lua");
-    write_file(f->file,
-               "require('ljinspect').set_hook('hooked.lua', 2, nil, function()\n"
-               "  old = (old or 0) + 1\n"
-               "  require('ljinspect').poll()\n"
-               "  return false\n"
-               "end)\n");
+    write_file(f->file, "require('ljinspect').set_hook('hooked.lua', 2, nil, function()\n"
+                        "  old = (old or 0) + 1\n"
+                        "  require('ljinspect').poll()\n"
+                        "  return false\n"
+                        "end)\n");
     watch_file(f, f->file);
     run(f->L, "hooked(1)");
     assert_lua(f->L, "old == 1");
     sleep_ms(60);
-    write_file(f->file,
-               "require('ljinspect').set_hook('hooked.lua', 2, nil, function()\n"
-               "  new = (new or 0) + 1\n"
-               "  return false\n"
-               "end)\n");
+    write_file(f->file, "require('ljinspect').set_hook('hooked.lua', 2, nil, function()\n"
+                        "  new = (new or 0) + 1\n"
+                        "  return false\n"
+                        "end)\n");
     run(f->L, "hooked(1) hooked(2) hooked(3)");
     /* The change may be applied before the first hit, by the watcher's report, or by the filter. */
     assert_lua(f->L, "(old == 1 and new == 3) or (old == 2 and new == 2)");
@@ -653,12 +647,11 @@ static void a_filter_that_polls_may_replace_itself(void **state) {
 static void a_filter_that_stops_watching_is_safe(void **state) {
     fixture *f = *state;
     run_named(f->L, hooked_code, "@hooked.lua");
-    write_file(f->file,
-               "require('ljinspect').set_hook('hooked.lua', 2, nil, function()\n"
-               "  require('ljinspect').destroy()\n"
-               "  require('ljinspect').watch{file = hooks_file, delay = 50, insecure = true}\n"
-               "  return false\n"
-               "end)\n");
+    write_file(f->file, "require('ljinspect').set_hook('hooked.lua', 2, nil, function()\n"
+                        "  require('ljinspect').destroy()\n"
+                        "  require('ljinspect').watch{file = hooks_file, delay = 50, insecure = true}\n"
+                        "  return false\n"
+                        "end)\n");
     watch_file(f, f->file);
     run(f->L, "hooked(1) hooked(2) hooked(3)");
     assert_int_equal(hooks_set(f), 1);
@@ -770,11 +763,10 @@ static void wake_idle(fixture *f, unsigned flags, double delay) {
     lua_setglobal(f->L, "fd");
     assert_int_equal(ljinspect_watch(f->L, f->file, delay, LJINSPECT_WATCH_INSECURE | flags), 0);
     assert_int_equal(pthread_create(&thread, NULL, change_and_release, &d), 0);
-    run(f->L,
-        "local read, n = blocking_read, fd\n"
-        "before = applied\n"
-        "n = read(n)\n"
-        "after = applied\n");
+    run(f->L, "local read, n = blocking_read, fd\n"
+              "before = applied\n"
+              "n = read(n)\n"
+              "after = applied\n");
     pthread_join(thread, NULL);
     assert_lua(f->L, "before == nil and after == true");
     close(ends[0]);
@@ -808,12 +800,11 @@ static void an_idle_vm_in_a_coroutine_applies_the_change_before_its_next_line(vo
     lua_setglobal(f->L, "fd");
     watch_file(f, f->file);
     assert_int_equal(pthread_create(&thread, NULL, change_and_release, &d), 0);
-    run(f->L,
-        "coroutine.wrap(function()\n"
-        "  local read, n = blocking_read, fd\n"
-        "  n = read(n)\n"
-        "  after = applied\n"
-        "end)()\n");
+    run(f->L, "coroutine.wrap(function()\n"
+              "  local read, n = blocking_read, fd\n"
+              "  n = read(n)\n"
+              "  after = applied\n"
+              "end)()\n");
     pthread_join(thread, NULL);
     assert_lua(f->L, "after == true");
     close(ends[0]);
@@ -859,13 +850,12 @@ static void wake_busy(fixture *f, const char *loop) {
 }
 
 /* `applied` is no upvalue and no local, so that the loop reads it anew; os.time ends a test that would hang. */
-static const char allocating_loop[] =
-    "local t0, n, t = os.time(), 0, nil\n"
-    "while not applied do\n"
-    "  t = {n}\n"
-    "  n = n + 1\n"
-    "  if n % 100000 == 0 and os.time() - t0 > patience then break end\n"
-    "end\n";
+static const char allocating_loop[] = "local t0, n, t = os.time(), 0, nil\n"
+                                      "while not applied do\n"
+                                      "  t = {n}\n"
+                                      "  n = n + 1\n"
+                                      "  if n % 100000 == 0 and os.time() - t0 > patience then break end\n"
+                                      "end\n";
 
 static void a_busy_vm_that_allocates_applies_the_change(void **state) {
     wake_busy(*state, allocating_loop);
@@ -884,12 +874,11 @@ static void a_busy_vm_with_armed_hooks_applies_the_change_without_allocating(voi
     fixture *f = *state;
     counter c = {0};
     assert_true(hook_counter(f->L, "elsewhere.lua", 1, &c) > 0);
-    wake_busy(f,
-              "local t0, n = os.time(), 0\n"
-              "while not applied do\n"
-              "  n = n + 1\n"
-              "  if n % 100000 == 0 and os.time() - t0 > patience then break end\n"
-              "end\n");
+    wake_busy(f, "local t0, n = os.time(), 0\n"
+                 "while not applied do\n"
+                 "  n = n + 1\n"
+                 "  if n % 100000 == 0 and os.time() - t0 > patience then break end\n"
+                 "end\n");
     assert_int_equal(c.destroyed, 1);
 }
 
@@ -950,7 +939,8 @@ static void *change_often(void *arg) {
     for (int i = 1; i <= 50; i++) {
         char text[256];
         snprintf(text, sizeof text,
-                 "generation = %d\nrequire('ljinspect').set_hook('loop.lua', 4, nil, function() return false end)\n", i);
+                 "generation = %d\nrequire('ljinspect').set_hook('loop.lua', 4, nil, function() return false end)\n",
+                 i);
         write_file(in_dir(&d->f->dir, "new"), text);
         rename(in_dir(&d->f->dir, "new"), d->f->file);
         sleep_ms(5);

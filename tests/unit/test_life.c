@@ -14,14 +14,13 @@
 #endif
 #endif
 
-static const char target[] =
-    "function target(a)\n"
-    "  local b = a\n" /* 2 */
-    "  return b\n"
-    "end\n"
-    "function waits()\n"
-    "  coroutine.yield(1)\n" /* 6 */
-    "end\n";
+static const char target[] = "function target(a)\n"
+                             "  local b = a\n" /* 2 */
+                             "  return b\n"
+                             "end\n"
+                             "function waits()\n"
+                             "  coroutine.yield(1)\n" /* 6 */
+                             "end\n";
 
 static int entries(const char *path) {
     DIR *d = opendir(path);
@@ -227,12 +226,11 @@ static void vms_are_closed_while_changes_arrive(void **state) {
         lua_setglobal(L, "nap");
         run_named(L, target, "@target.lua");
         assert_int_equal(watch_it(L), 0);
-        run(L,
-            "local x\n"
-            "for i = 1, 5 do\n"
-            "  nap()\n"
-            "  for j = 1, 200 do x = {target(j)} end\n"
-            "end\n");
+        run(L, "local x\n"
+               "for i = 1, 5 do\n"
+               "  nap()\n"
+               "  for j = 1, 200 do x = {target(j)} end\n"
+               "end\n");
         lua_close(L);
     }
     atomic_store(&stop, true);
@@ -247,14 +245,13 @@ static void a_vm_closes_with_coroutines_suspended_on_hooked_lines(void **state) 
     lua_State *L = quiet_vm();
     run_named(L, target, "@target.lua");
     assert_true(hook_counter(L, "target.lua", 6, &c) > 0);
-    run(L,
-        "kept = {}\n"
-        "for i = 1, 100 do\n"
-        "  local co = coroutine.create(waits)\n"
-        "  coroutine.resume(co)\n"
-        "  if i % 2 == 0 then kept[i] = co end\n"
-        "end\n"
-        "collectgarbage()\n");
+    run(L, "kept = {}\n"
+           "for i = 1, 100 do\n"
+           "  local co = coroutine.create(waits)\n"
+           "  coroutine.resume(co)\n"
+           "  if i % 2 == 0 then kept[i] = co end\n"
+           "end\n"
+           "collectgarbage()\n");
     assert_int_equal(c.hits, 100);
     lua_close(L);
     assert_int_equal(c.destroyed, 1);
@@ -554,17 +551,16 @@ static void the_module_may_be_opened_twice(void **state) {
     lua_call(L, 0, 1);
     lua_setglobal(L, "second");
     run_named(L, target, "@target.lua");
-    run(L,
-        "n = 0\n"
-        "assert(second ~= ljinspect)\n"
-        "local function f() n = n + 1 return false end\n"
-        "ljinspect.set_hook('target.lua', 2, nil, f)\n"
-        "second.set_hook('target.lua', 2, nil, f)\n"
-        "assert(#ljinspect.hooks() == 2 and #second.hooks() == 2)\n"
-        "target(1)\n"
-        "assert(n == 2)\n"
-        "assert(second.unset_hook('target.lua', 2) == 2)\n"
-        "assert(#ljinspect.hooks() == 0)\n");
+    run(L, "n = 0\n"
+           "assert(second ~= ljinspect)\n"
+           "local function f() n = n + 1 return false end\n"
+           "ljinspect.set_hook('target.lua', 2, nil, f)\n"
+           "second.set_hook('target.lua', 2, nil, f)\n"
+           "assert(#ljinspect.hooks() == 2 and #second.hooks() == 2)\n"
+           "target(1)\n"
+           "assert(n == 2)\n"
+           "assert(second.unset_hook('target.lua', 2) == 2)\n"
+           "assert(#ljinspect.hooks() == 0)\n");
     lua_close(L);
 }
 

@@ -78,8 +78,12 @@ static void levels_have_names(void **state) {
 static void control_characters_are_escaped(void **state) {
     fixture *f = *state;
     assert_int_equal(ljinspect_set_logger(f->L, keep_log, &f->log), 0);
-    log_message(f->c, f->L, LJINSPECT_INFO, "%s", "a\nb\rc\td\x01" "e\x1b[31m\x7f" "caf\xc3\xa9 \xff %s %n");
-    assert_string_equal(f->log.text, "1 ljinspect: a\\nb\\x0dc d\\x01e\\x1b[31m\\x7f" "caf\xc3\xa9 \xff %s %n\n");
+    log_message(f->c, f->L, LJINSPECT_INFO, "%s",
+                "a\nb\rc\td\x01"
+                "e\x1b[31m\x7f"
+                "caf\xc3\xa9 \xff %s %n");
+    assert_string_equal(f->log.text, "1 ljinspect: a\\nb\\x0dc d\\x01e\\x1b[31m\\x7f"
+                                     "caf\xc3\xa9 \xff %s %n\n");
 }
 
 static void a_file_name_cannot_forge_a_line(void **state) {
@@ -95,7 +99,8 @@ static void a_file_name_cannot_forge_a_line(void **state) {
 
 static void very_long_messages_are_whole(void **state) {
     fixture *f = *state;
-    size_t sizes[] = {100, 400, 470, 480, 490, 500, 510, 511, 512, 513, 1000, 1011, 1012, 1013, 1023, 1024, 1025, 2048, 30000};
+    size_t sizes[] = {100,  400,  470,  480,  490,  500,  510,  511,  512,  513,
+                      1000, 1011, 1012, 1013, 1023, 1024, 1025, 2048, 30000};
     char *text = malloc(40000);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         for (int byte = 0; byte < 2; byte++) {
@@ -149,10 +154,9 @@ static void without_a_logger_messages_go_to_standard_error(void **state) {
 
 static void a_global_ngx_with_log_gets_the_messages(void **state) {
     fixture *f = *state;
-    run(f->L,
-        "seen = {}\n"
-        "ngx = {ERR = 4, WARN = 5, INFO = 7, DEBUG = 8}\n"
-        "function ngx.log(level, ...) seen[#seen + 1] = level .. table.concat({...}) end\n");
+    run(f->L, "seen = {}\n"
+              "ngx = {ERR = 4, WARN = 5, INFO = 7, DEBUG = 8}\n"
+              "function ngx.log(level, ...) seen[#seen + 1] = level .. table.concat({...}) end\n");
     begin_capture(f);
     for (int level = LJINSPECT_DEBUG; level <= LJINSPECT_ERROR; level++)
         log_message(f->c, f->L, (enum ljinspect_level)level, "x");
@@ -160,9 +164,8 @@ static void a_global_ngx_with_log_gets_the_messages(void **state) {
     for (int level = LJINSPECT_DEBUG; level <= LJINSPECT_ERROR; level++)
         log_message(f->c, f->L, (enum ljinspect_level)level, "x");
     assert_string_equal(end_capture(f), "");
-    assert_lua(f->L,
-               "table.concat(seen, ' ') == '8ljinspect: x 7ljinspect: x 5ljinspect: x 4ljinspect: x "
-               "8ljinspect: x 7ljinspect: x 5ljinspect: x 4ljinspect: x'");
+    assert_lua(f->L, "table.concat(seen, ' ') == '8ljinspect: x 7ljinspect: x 5ljinspect: x 4ljinspect: x "
+                     "8ljinspect: x 7ljinspect: x 5ljinspect: x 4ljinspect: x'");
 }
 
 static void ngx_is_found_from_a_coroutine_with_other_globals(void **state) {
@@ -190,9 +193,13 @@ static void a_strict_global_table_is_not_asked(void **state) {
 
 static void an_ngx_that_is_something_else_is_left_alone(void **state) {
     fixture *f = *state;
-    static const char *const others[] = {"ngx = 1", "ngx = {}", "ngx = {log = 1}", "ngx = 'x'",
+    static const char *const others[] = {"ngx = 1",
+                                         "ngx = {}",
+                                         "ngx = {log = 1}",
+                                         "ngx = 'x'",
                                          "ngx = setmetatable({}, {__index = function() error('x') end})",
-                                         "package.loaded._G = nil ngx = nil", "package.loaded._G = 5"};
+                                         "package.loaded._G = nil ngx = nil",
+                                         "package.loaded._G = 5"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         run(f->L, others[i]);
         begin_capture(f);
@@ -313,9 +320,8 @@ static void a_logger_may_put_another_in_its_place(void **state) {
 
 static void a_logger_in_lua_gets_level_and_message(void **state) {
     fixture *f = *state;
-    run(f->L,
-        "seen = {}\n"
-        "ljinspect.set_logger(function(level, message) seen[#seen + 1] = level .. ' ' .. message end)\n");
+    run(f->L, "seen = {}\n"
+              "ljinspect.set_logger(function(level, message) seen[#seen + 1] = level .. ' ' .. message end)\n");
     log_message(f->c, f->L, LJINSPECT_ERROR, "x");
     lua_State *co = lua_newthread(f->L);
     log_message(f->c, co, LJINSPECT_DEBUG, "y");
@@ -331,9 +337,8 @@ static void a_logger_in_lua_gets_level_and_message(void **state) {
 static void a_logger_that_yields_is_an_error_of_the_logger(void **state) {
     fixture *f = *state;
     run_named(f->L, "function g()\n  return 1\nend\n", "@g.lua");
-    run(f->L,
-        "ljinspect.set_logger(function() coroutine.yield() end)\n"
-        "ljinspect.set_hook('g.lua', 2, nil, function() error('y') end)\n");
+    run(f->L, "ljinspect.set_logger(function() coroutine.yield() end)\n"
+              "ljinspect.set_hook('g.lua', 2, nil, function() error('y') end)\n");
     begin_capture(f);
     run(f->L, "local co = coroutine.wrap(g) assert(co() == 1)");
     const char *text = end_capture(f);

@@ -92,8 +92,8 @@ static bool check(fixture *f, const char *name) {
     return ok;
 }
 
-#define assert_trusted(f, name)                                                 \
-    do {                                                                        \
+#define assert_trusted(f, name)                                                \
+    do {                                                                       \
         if (!check((f), (name))) fail_msg("%s refused: %s", (name), (f)->why); \
     } while (0)
 

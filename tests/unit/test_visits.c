@@ -208,7 +208,10 @@ static void random_operations_agree_with_a_naive_model(void **state) {
         visit *x = visits_find(v, thread, depth);
         assert_int_equal(x != NULL, at >= 0);
         switch (pick(m, 8)) {
-        case 0: case 1: case 2: case 3:
+        case 0:
+        case 1:
+        case 2:
+        case 3:
             if (at < 0 && m->n < MODEL_MAX) {
                 bool loops = pick(m, 3) == 0;
                 int line = (int)pick(m, 100);
