@@ -53,7 +53,8 @@ typedef struct filter {
     ljinspect_filter_fn call; /* C; NULL: Lua */
     void *userdata;
     ljinspect_destroy_fn destroy;
-    int ref; /* Lua: registry reference; else LUA_NOREF */
+    int ref;       /* Lua: registry reference; else LUA_NOREF */
+    unsigned uses; /* Lua: what it can see of info, see filter_use.h */
 } filter;
 
 /* Set a hook, or take all away, in context_table(c). `filter` is copied; on success the hook owns what it names.

@@ -1,6 +1,6 @@
 /*
  * What one hit costs, over the same line run by the interpreter without a hook. CPU time of the thread; the variants
- * run in alternation, each figure is the median of the rounds. Usage: bench_hits [ROUNDS]
+ * run in alternation, each figure is the median of the rounds. Usage: bench_hits [ROUNDS [VARIANT]]
  */
 #include <lauxlib.h>
 #include <ljinspect.h>
@@ -95,6 +95,7 @@ int main(int argc, char **argv) {
     enum { VARIANTS = sizeof variants / sizeof variants[0] };
     static double times[VARIANTS][ROUNDS_MAX];
     int rounds = argc > 1 ? atoi(argv[1]) : 9;
+    int only = argc > 2 ? atoi(argv[2]) : -1;
     if (rounds < 1 || rounds > ROUNDS_MAX) return 1;
 
     lua_State *L = luaL_newstate();
@@ -105,7 +106,8 @@ int main(int argc, char **argv) {
     if (luaL_loadbuffer(L, filters, sizeof filters - 1, "@filters.lua") != 0) return 1;
     lua_call(L, 0, 3);
     for (int r = 0; r < rounds; r++)
-        for (int i = 0; i < VARIANTS; i++) times[i][r] = measure(L, variants[i].filter, variants[i].elsewhere);
+        for (int i = 0; i < VARIANTS; i++)
+            if (only < 0 || i == only || i == 0) times[i][r] = measure(L, variants[i].filter, variants[i].elsewhere);
     ljinspect_status status;
     if (ljinspect_get_status(L, &status) != 0) return 1;
     printf("\nOne hit, engine %s, %d rounds of %d hits\n  %-50s %10s %12s\n", status.engine, rounds, CALLS, "",
@@ -113,6 +115,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < VARIANTS; i++) {
         qsort(times[i], (size_t)rounds, sizeof times[i][0], ascending);
         double median = times[i][rounds / 2];
+        if (median == 0) continue;
         printf("  %-50s %10.1f %12.1f\n", variants[i].name, median, median - times[0][rounds / 2]);
     }
     lua_close(L);
