@@ -24,6 +24,7 @@ typedef struct context {
     int64_t last_id;
     lua_State *anchor; /* a coroutine kept in the registry: names the VM for as long as it lives */
     int anchor_ref;
+    int runner_ref;          /* the function that context_call runs */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
     bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
