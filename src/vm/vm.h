@@ -76,6 +76,9 @@ enum { VM_CFRAME_MULTRES = 0, VM_CFRAME_L = 2, VM_CFRAME_PC = 3 };
 enum { VM_HOOK_ACTIVE = 0x10, VM_HOOK_VMEVENT = 0x20, VM_HOOK_GC = 0x40 };
 enum { VM_MODE_CALL = 0x01, VM_MODE_RET = 0x02, VM_MODE_INS = 0x04, VM_MODE_JIT = 0x10, VM_MODE_REC = 0x20 };
 
+enum { VM_EVENTS_UNKNOWN = 255 };
+#define VM_EVENTS_KEY "_VMEVENTS"
+
 enum { VM_SLOTS_MAX = 512, VM_FUNC_SLOTS = 8 };
 
 /* What is true of every VM of this LuaJIT. */
@@ -94,6 +97,8 @@ typedef struct vm_layout {
     bool has_jit;
     uint8_t flag_nojit, flag_iloop; /* bits of GCproto.flags; 0 where the JIT is compiled out */
     lua_CFunction string_dump;
+    int bc_event;         /* index of the "bc" event's handler in registry._VMEVENTS; 0: compiled out */
+    ptrdiff_t g_vmevmask; /* cache of the events that have a handler; VM_EVENTS_UNKNOWN makes LuaJIT look again */
 } vm_layout;
 
 /* One VM of the program. */

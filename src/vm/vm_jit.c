@@ -41,6 +41,23 @@ static bool check_builtin(lua_State *S, vm_layout *lay) {
     return ok;
 }
 
+/* lib_jit.c: jit.attach. The table jit is on the top of the stack. */
+static bool learn_event(lua_State *S, vm_layout *lay) {
+    const char *g = vm_ptr(S, VM_L_GLREF);
+    lua_getfield(S, -1, "attach");
+    lua_pushvalue(S, -1); /* some function as the handler */
+    lua_pushliteral(S, "bc");
+    if (lua_pcall(S, 2, 0, 0) != 0) return true; /* LUAJIT_DISABLE_VMEVENT */
+    lay->g_vmevmask = lay->g_dispatchmode + 1;
+    lua_getfield(S, LUA_REGISTRYINDEX, VM_EVENTS_KEY);
+    if (!lua_istable(S, -1) || vm_u8(g, lay->g_vmevmask) != VM_EVENTS_UNKNOWN) return false;
+    for (lua_pushnil(S); lua_next(S, -2) != 0; lua_pop(S, 1)) {
+        if (lay->bc_event != 0 || !lua_isfunction(S, -1) || lua_type(S, -2) != LUA_TNUMBER) return false;
+        lay->bc_event = (int)lua_tointeger(S, -2);
+    }
+    return lay->bc_event > 0;
+}
+
 bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
     const uintptr_t *dispatch = (const uintptr_t *)(void *)((char *)vm_ptr(S, VM_L_GLREF) + lay->g_dispatch);
 
@@ -69,7 +86,11 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
     memcpy(lay->func_handler[1], lay->func_handler[0], sizeof(lay->func_handler[1]));
     lua_pushcfunction(S, luaopen_jit);
     lua_pushliteral(S, "jit");
-    lua_call(S, 1, 0);
+    lua_call(S, 1, 1);
+    if (!lua_istable(S, -1) || !learn_event(S, lay)) {
+        *why = "the bytecode event was not found";
+        return false;
+    }
     lua_settop(S, 0);
     lay->has_jit = luaJIT_setmode(S, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON) == 1; /* 0: compiled out */
     if (!lay->has_jit) return true;

@@ -1,0 +1,178 @@
+/*
+ * The trap engine's parts, among themselves.
+ *
+ * A place is an instruction at which the engine takes control. Its opcode byte is replaced by a trap opcode that
+ * compiled Lua code never contains (ISTYPE, only in built-in library functions), and that opcode's dispatch slots point
+ * at trap_stub. Nothing else in the program is touched.
+ */
+#ifndef LJINSPECT_TRAP_H
+#define LJINSPECT_TRAP_H
+
+#include "engine.h"
+#include "vm/vm.h"
+
+/* How the instruction under a trap is executed once the hit was reported. */
+typedef enum trap_how {
+    TRAP_PLAIN, /* by its handler, with the operands decoded again: it never looks at its own opcode */
+    TRAP_STEP,  /* its handler may read or rewrite opcodes of this function: they are put back until the next dispatch */
+    TRAP_SLOT,  /* takes its count from the instruction before, and others must see that it does (lj_dispatch.c:
+                   cur_topslot): the byte stays as it is, the opcode's own dispatch slots lead to us */
+    TRAP_NEVER  /* cannot be trapped */
+} trap_how;
+
+typedef struct trap_proto trap_proto;
+
+typedef struct trap_place {
+    vm_ins *at;
+    trap_proto *proto;
+    struct trap_place *next_in_bucket;
+    int line;
+    uint8_t opcode; /* the program's */
+    uint8_t how;
+    bool report;    /* control arrives at `line` here */
+    bool mixed;     /* report only if it was not entered from a `mark` of the same line: see trap_place.c */
+    bool mark;      /* leave a mark for `mixed` places */
+} trap_place;
+
+/* A function with hooks. */
+struct trap_proto {
+    vm_proto *pt;
+    trap_proto *next_in_bucket;
+    trap_place *places;
+    uint32_t n_places;
+    bool gone;             /* freed by the collector, or about to be dropped */
+    bool was_nojit;        /* the program had switched the JIT off for it */
+    uint32_t *old_iloops;  /* loops that LuaJIT had given up on before (indices), ascending */
+    uint32_t n_old_iloops;
+};
+
+typedef struct trap_key {
+    char *file;
+    size_t file_len;
+    int line;
+    unsigned count; /* arms that were not undone */
+} trap_key;
+
+/* The instruction of `mark` kind executed last in a frame. */
+typedef struct trap_mark {
+    const lua_State *L;
+    ptrdiff_t base; /* from the stack's start: the stack may move */
+    const trap_proto *proto;
+    const vm_ins *at;
+    int line;
+} trap_mark;
+
+enum { TRAP_MARKS = 64 };
+
+typedef struct trap_engine {
+    engine base;
+    vm v;
+    uint8_t trap_op;
+
+    trap_key *keys;
+    size_t n_keys, cap_keys;
+
+    trap_proto **protos; /* hash tables of the same power of two; chained */
+    trap_place **places;
+    size_t n_protos, n_places, proto_buckets, place_buckets;
+    unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
+
+    bool in_hit;    /* filters or a safepoint run */
+    bool attached;  /* the "bc" handler is in place */
+    bool flush_due; /* traces compiled while hooks were armed are to be dropped at the next safepoint */
+
+    trap_mark marks[TRAP_MARKS];
+
+    struct {
+        bool active;
+        trap_proto *proto;
+        uintptr_t slots[VM_SLOTS_MAX];
+    } step;
+    const vm_proto *step_anchor; /* kept alive by the registry since the last step */
+    const void *sentinel;        /* table kept in the registry: objects newer than it were not searched for code */
+} trap_engine;
+
+/* What the stubs hand over: trap_x64.S knows this layout. */
+typedef struct trap_regs {
+    char *base;
+    vm_ins *pc;
+    uint64_t a, d, op;
+    uintptr_t *dispatch;
+    uintptr_t *frame;
+    uint64_t r10, r11;
+} trap_regs;
+
+_Static_assert(sizeof(trap_regs) == 72 && offsetof(trap_regs, frame) == 48, "trap_x64.S");
+
+void trap_stub(void);
+void trap_rearm_stub(void);
+void trap_wake_stub(void);
+#define TRAP_STUB ((uintptr_t)&trap_stub)
+#define TRAP_REARM_STUB ((uintptr_t)&trap_rearm_stub)
+#define TRAP_WAKE_STUB ((uintptr_t)&trap_wake_stub)
+
+/* C sides of the stubs: return the handler to go on with. Raise no error. */
+uintptr_t trap_enter(trap_regs *r);
+uintptr_t trap_rearm(trap_regs *r);
+uintptr_t trap_wake(trap_regs *r);
+
+/* ---- trap_vms.c: which engine serves a VM, by its dispatch table; any thread, no lock for the reader ----------- */
+bool trap_vms_add(trap_engine *e);
+void trap_vms_remove(trap_engine *e);
+trap_engine *trap_vms_find(const uintptr_t *dispatch);
+
+/* ---- trap_place.c: where traps stand in a function -------------------------------------------------------------- */
+
+trap_how trap_how_of(const vm_layout *lay, const vm_ins *code, uint32_t size, uint32_t index);
+/* Work out the places of `p` for the lines that `hooked` is true for (relative to the first line). The bytecode must be
+ * the program's own. 0, or LJINSPECT_ERR_NOMEM, or LJINSPECT_ERR_ENGINE where the function holds code that is not
+ * understood; *places is the caller's to free. */
+int trap_plan(const vm_layout *lay, trap_proto *p, const bool *hooked, trap_place **places, uint32_t *n);
+
+/* ---- trap_table.c: hooked functions and their places ------------------------------------------------------------ */
+
+trap_place *trap_find_place(const trap_engine *e, const vm_ins *at);
+trap_proto *trap_find_proto(const trap_engine *e, const vm_proto *pt);
+/* Make room for a function. NULL when memory is short. */
+trap_proto *trap_add_proto(trap_engine *e, vm_proto *pt);
+/* Write the traps of `p`, or take them out. */
+void trap_insert(trap_engine *e, trap_proto *p);
+void trap_extract(trap_engine *e, trap_proto *p);
+/* Bring the places of a living function in line with the keys. On failure it keeps those it had. */
+int trap_replan(trap_engine *e, trap_proto *p);
+/* Forget a function. `alive`: its traps are taken out and the JIT may compile it again; else its memory is not touched. */
+void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive);
+bool trap_key_matches(const trap_key *k, const vm_proto *pt);
+/* Make LuaJIT count the loops of a function again that it gave up on, but for the `n` given ones. */
+void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uint32_t n);
+
+/* ---- trap_hit.c -------------------------------------------------------------------------------------------------- */
+
+/* End a step that is under way. Everything that changes places or slots calls it first. */
+void trap_step_finish(trap_engine *e);
+/* Put the function header slots back that wake() took. */
+void trap_unwake(trap_engine *e);
+/* Abort a recording without disturbing the program's hooks. */
+void trap_abort_recording(trap_engine *e, lua_State *L);
+
+/* ---- trap_code.c: finding code. Those that may raise an error say so. -------------------------------------------- */
+
+/* Create the engine's registry table. May raise a memory error. */
+void trap_code_open(trap_engine *e, lua_State *L);
+void trap_code_close(trap_engine *e, lua_State *L);
+/* Hook the functions that match `key` (all keys if NULL), of the whole VM or (`fresh`) of what is new since the last
+ * search. Returns 0 or an error code. May raise a memory error; the caller undoes. */
+int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh);
+/* True if the collector has not freed the function. */
+bool trap_alive(trap_engine *e, lua_State *L, const trap_proto *p);
+/* Keep a function alive until the next call. The caller saw to three free stack slots. */
+void trap_anchor(trap_engine *e, lua_State *L, const vm_proto *pt);
+/* Drop compiled code that may hold hooked functions. 0, or LJINSPECT_ERR_BUSY where LuaJIT forbids it now. */
+int trap_drop_traces(trap_engine *e, lua_State *L);
+/* The first hook comes, the last one went. May raise a memory error. */
+void trap_first_hook(trap_engine *e, lua_State *L);
+void trap_last_hook(trap_engine *e, lua_State *L);
+/* Take the "bc" event and string.dump, or look whether they are still ours. May raise a memory error. */
+void trap_watch_code(trap_engine *e, lua_State *L);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * What the stubs call: hits, steps, wake-ups.
+ *
+ * Each is entered between two instructions of the interpreter, on the VM's thread, with the interpreter's registers in
+ * `trap_regs`, and returns the machine code to go on with.
+ */
+#include "trap.h"
+
+#include <errno.h>
+#include <luajit.h>
+
+enum { HIT_STACK = LUA_MINSTACK + 24 };
+
+/* Decode the instruction at `pc` again for the handler of `op` (vm_x64.dasc: vm_inshook). */
+static void decode(trap_regs *r, uint8_t op) {
+    vm_ins ins = r->pc[-1];
+    r->a = VM_INS_A(ins);
+    r->d = VM_INS_D(ins);
+    r->op = op;
+}
+
+static uint8_t mode(const trap_engine *e) { return vm_u8(e->v.g, e->v.lay->g_dispatchmode); }
+static uint8_t hookmask(const trap_engine *e) { return vm_u8(e->v.g, e->v.lay->g_hookmask); }
+
+/* lua_sethook() aborts a recording but also restarts the program's count. */
+void trap_abort_recording(trap_engine *e, lua_State *L) {
+    int32_t count = vm_i32(e->v.g, e->v.lay->g_hookcount);
+    lua_sethook(L, lua_gethook(L), lua_gethookmask(L), lua_gethookcount(L));
+    memcpy(e->v.g + e->v.lay->g_hookcount, &count, sizeof(count));
+}
+
+/* ---- Calling out ----------------------------------------------------------------------------------------------- */
+
+static int grow_stack(lua_State *L) {
+    lua_checkstack(L, 2 * HIT_STACK);
+    return 0;
+}
+
+/* Free stack slots above the top; the stack may move. */
+static bool have_stack(lua_State *L, int slots) {
+    if (vm_stack_left(L) >= slots) return true;
+    if (lua_cpcall(L, grow_stack, NULL) != 0) lua_pop(L, 1);
+    return vm_stack_left(L) >= slots;
+}
+
+/* Call the owner; afterwards the VM is as the interpreter left it (vm_x64.dasc: BC_FUNCC, after the call). */
+typedef struct callout {
+    const char *source;
+    size_t source_len;
+    int line; /* 0: a safepoint */
+} callout;
+
+static void call_out(trap_engine *e, lua_State *L, const callout *c) {
+    int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
+    const engine_host *host = &e->base.host;
+    e->in_hit = true;
+    if (c->line > 0) {
+        host->hit(host->owner, L, c->source, c->source_len, c->line);
+    } else {
+        host->safepoint(host->owner, L);
+    }
+    e->in_hit = false;
+    vm_set_ptr(e->v.g, e->v.lay->g_cur_l, L);
+    memcpy(e->v.g + e->v.lay->g_vmstate, &vmstate, sizeof(vmstate));
+}
+
+/* Make the state look as a C function called by the current instruction would see it (lj_dispatch.c: lj_dispatch_ins,
+ * cur_topslot). */
+static void sync_state(const trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
+    const vm_layout *lay = e->v.lay;
+    vm_ins ins = *p->at;
+    uint32_t slots = vm_u8(p->proto->pt, VM_PT_FRAMESIZE);
+    if (p->how == TRAP_SLOT) {
+        uint32_t results = (uint32_t)r->frame[VM_CFRAME_MULTRES] - 1;
+        if (lay->name[p->opcode] == VM_UCLO) ins = r->pc[VM_INS_J(ins)];
+        switch (lay->name[VM_INS_OP(ins)]) {
+        case VM_CALLM: slots = VM_INS_A(ins) + VM_INS_C(ins) + results + 2; break;
+        case VM_CALLMT: slots = VM_INS_A(ins) + VM_INS_D(ins) + results + 2; break;
+        case VM_RETM: slots = VM_INS_A(ins) + VM_INS_D(ins) + results; break;
+        case VM_TSETM: slots = VM_INS_A(ins) + results; break;
+        default: break;
+        }
+    }
+    vm_set_ptr(L, VM_L_BASE, r->base);
+    vm_set_ptr(L, VM_L_TOP, r->base + 8 * (size_t)slots);
+    r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
+}
+
+/* ---- Marks: was this instruction entered from its own line? (trap_place.c) -------------------------------------- */
+
+static trap_mark *mark_of(trap_engine *e, const lua_State *L, ptrdiff_t base) {
+    size_t i = ((uintptr_t)L >> 4) * 31 + (size_t)(base >> 3);
+    return &e->marks[i % TRAP_MARKS];
+}
+
+static bool arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
+    ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
+    trap_mark *m = mark_of(e, L, base);
+    bool inner = p->mixed && m->L == L && m->base == base && m->proto == p->proto && m->line == p->line && m->at < p->at;
+    if (p->mark) {
+        *m = (trap_mark){.L = L, .base = base, .proto = p->proto, .at = p->at, .line = p->line};
+    } else if (m->L == L && m->base == base) {
+        m->L = NULL;
+    }
+    return p->report && !inner;
+}
+
+/* ---- Steps ------------------------------------------------------------------------------------------------------ */
+
+/* Only slots that are still ours: a signal handler's lua_sethook() may have set others meanwhile. */
+void trap_step_finish(trap_engine *e) {
+    if (!e->step.active) return;
+    e->step.active = false;
+    for (unsigned i = 0; i < e->v.lay->dynamic_len; i++) {
+        if (e->v.dispatch[i] == TRAP_REARM_STUB) e->v.dispatch[i] = e->step.slots[i];
+    }
+    trap_proto *p = e->step.proto;
+    for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
+        trap_place *place = &p->places[i];
+        if (place->how != TRAP_SLOT && VM_INS_OP(*place->at) != e->trap_op) place->opcode = VM_INS_OP(*place->at);
+    }
+    trap_insert(e, p);
+}
+
+static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
+    if (e->step_anchor != p->pt && have_stack(L, 8)) trap_anchor(e, L, p->pt);
+    trap_extract(e, p);
+    e->step.proto = p;
+    for (unsigned i = 0; i < e->v.lay->dynamic_len; i++) {
+        e->step.slots[i] = e->v.dispatch[i];
+        e->v.dispatch[i] = TRAP_REARM_STUB;
+    }
+    e->step.active = true;
+}
+
+uintptr_t trap_rearm(trap_regs *r) {
+    trap_engine *e = trap_vms_find(r->dispatch);
+    trap_step_finish(e);
+    /* The instruction to come was fetched while the traps were out. */
+    if (r->op < e->v.lay->static_len && VM_INS_OP(r->pc[-1]) == e->trap_op) r->op = e->trap_op;
+    return r->dispatch[r->op];
+}
+
+/* ---- Traps ------------------------------------------------------------------------------------------------------ */
+
+uintptr_t trap_enter(trap_regs *r) {
+    int saved_errno = errno;
+    trap_engine *e = trap_vms_find(r->dispatch);
+    const vm_layout *lay = e->v.lay; /* a VM whose slots lead here has an engine */
+    trap_step_finish(e);
+    trap_place *p = trap_find_place(e, r->pc - 1);
+    uint8_t op = VM_INS_OP(r->pc[-1]);
+    if (p != NULL) {
+        lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
+        sync_state(e, L, r, p);
+        if (lay->has_jit && (vm_u8(p->proto->pt, VM_PT_FLAGS) & lay->flag_nojit) == 0) {
+            /* The program switched the JIT on again; a recording may have seen our opcode. */
+            ((uint8_t *)p->proto->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
+            trap_abort_recording(e, L);
+        }
+        if (arrives(e, L, r, p) && !e->in_hit && have_stack(L, HIT_STACK)) {
+            callout c = {.line = p->line};
+            c.source = vm_proto_source(p->proto->pt, &c.source_len);
+            call_out(e, L, &c);
+            /* Hooks may have come and gone. */
+            trap_step_finish(e);
+            p = trap_find_place(e, r->pc - 1);
+            op = VM_INS_OP(r->pc[-1]);
+        }
+        if (p != NULL) op = p->opcode;
+        if (p != NULL && p->how == TRAP_STEP) step_begin(e, L, p->proto);
+        r->base = vm_base(L); /* the stack may have moved */
+    }
+    decode(r, op);
+    errno = saved_errno;
+    return lay->handler[op];
+}
+
+/* ---- Wake-ups --------------------------------------------------------------------------------------------------- */
+
+/* lj_dispatch.c: lj_dispatch_update, "dynamic call dispatch". */
+static uintptr_t header_handler(const trap_engine *e, unsigned i) {
+    uint8_t m = mode(e);
+    if ((m & VM_MODE_CALL) != 0) return e->v.lay->callhook;
+    return e->v.lay->func_handler[(m & (VM_MODE_JIT | VM_MODE_REC)) == VM_MODE_JIT][i];
+}
+
+void trap_unwake(trap_engine *e) {
+    for (unsigned i = 0; i < VM_FUNC_SLOTS; i++) {
+        uintptr_t *slot = &e->v.dispatch[e->v.lay->static_len + i], wake = TRAP_WAKE_STUB;
+        if (__atomic_load_n(slot, __ATOMIC_RELAXED) == wake) {
+            __atomic_compare_exchange_n(slot, &wake, header_handler(e, i), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+uintptr_t trap_wake(trap_regs *r) {
+    int saved_errno = errno;
+    trap_engine *e = trap_vms_find(r->dispatch);
+    lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
+    trap_step_finish(e);
+    trap_unwake(e);
+    const engine_host *host = &e->base.host;
+    bool quiet = (mode(e) & VM_MODE_REC) == 0 &&
+                 (hookmask(e) & (VM_HOOK_ACTIVE | VM_HOOK_VMEVENT | VM_HOOK_GC)) == 0 && !e->in_hit;
+    char *top = r->base + 8 * (r->d - 1); /* d: arguments + 1 */
+    if (quiet && host->change_waiting(host->owner) &&
+        (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= 8 * HIT_STACK) {
+        /* As vm_callhook and lj_dispatch_call: the callee's frame is the current one, its arguments are on the stack. */
+        vm_set_ptr(L, VM_L_BASE, r->base);
+        vm_set_ptr(L, VM_L_TOP, top);
+        r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
+        callout c = {.line = 0};
+        call_out(e, L, &c);
+        r->frame[VM_CFRAME_PC] = 0; /* "invalidate for subsequent line hook" */
+        trap_step_finish(e);
+        r->base = vm_base(L);
+    }
+    /* The header may be another: dropping a trace restores it (lj_trace.c: trace_unpatch). */
+    r->op = VM_INS_OP(r->pc[-1]);
+    r->a = VM_INS_A(r->pc[-1]);
+    errno = saved_errno;
+    unsigned i = (unsigned)r->op - e->v.lay->static_len;
+    return i < VM_FUNC_SLOTS ? header_handler(e, i) : r->dispatch[r->op];
+}
