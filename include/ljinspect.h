@@ -50,7 +50,7 @@ enum ljinspect_error {
     LJINSPECT_ERR_UNTRUSTED = -6, /* the hooks file may be written by somebody who must not run code here */
     LJINSPECT_ERR_HOOKSFILE = -7, /* the hooks file does not compile or failed when run; the log says where */
     LJINSPECT_ERR_ENGINE = -8,    /* the engine cannot work here; the log says why */
-    LJINSPECT_ERR_BUSY = -9,      /* not possible from where it was called (inside a __gc finalizer, say) */
+    LJINSPECT_ERR_BUSY = -9,      /* not possible from where it was called (a __gc finalizer, a hooks file) */
     LJINSPECT_ERR_LUA = -10       /* a Lua error that none of the above describes; the log has its message */
 };
 
@@ -198,7 +198,8 @@ enum {
  *          of this moment. NULL means the environment variable LJINSPECT_HOOKS_FILE.
  *   delay  seconds between looks where the system cannot notify, 0.01 to 86400; 0 means 3.
  *   flags  see above.
- * A VM watches one file; watching another replaces it. Starts one native thread, which never touches Lua: changes are
+ * A VM watches one file; watching another replaces it; watching the same again changes nothing, but in a child process
+ * it starts the thread anew. Starts one native thread, which never touches Lua: changes are
  * applied on the VM's own thread (see ljinspect_poll).
  * Returns 0 when watching has started, also where the file is missing or was refused (the log says so); or
  * LJINSPECT_ERR_ARGUMENT, _NOMEM, _SYSTEM, _CLOSED, _FOREIGN, _BUSY or _LUA.

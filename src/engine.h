@@ -19,8 +19,10 @@ typedef struct engine engine;
 /* What the engine may ask of its owner. All but `change_waiting` are called on the VM's thread. */
 typedef struct engine_host {
     void *owner;
-    /* The table in force. It may be another after each call of `hit` or `safepoint`. */
-    hook_table *(*table)(void *owner);
+    /* The table in force: *table may be another one after each call of `hit` or `safepoint`. Never NULL. */
+    hook_table *const *table;
+    /* A coroutine that lives as long as the VM, for calls that only need to name the VM. */
+    lua_State *anchor;
     /* Control has arrived at `line` of a function whose chunk name is `source` (length `source_len`); the hooked
      * function is the running one (level 0) of L. Runs filters. Raises no error. Returns the number of filters run. */
     int (*hit)(void *owner, lua_State *L, const char *source, size_t source_len, int line);
@@ -45,16 +47,16 @@ typedef struct engine_class {
     const char *name; /* "line", "trap" */
 
     /* Make an engine for the VM of L. NULL, with a log line that says why, where it cannot work here. May raise a Lua
-     * memory error (nothing is left behind then). Without side effects on the program. */
+     * memory error; the engine has then freed what it had. Without side effects on the program. */
     engine *(*open)(lua_State *L, const engine_host *host);
 
     /* The VM goes, or another engine takes over: give everything back. Not protected, must not raise an error;
-     * `closing` says that it runs from the context's finalizer, where luaJIT_setmode cannot be used. */
+     * `closing` says that it runs from the context's finalizer, where luaJIT_setmode cannot be used. Frees `e`. */
     void (*close)(engine *e, lua_State *L, bool closing);
 
     /* A hook for (file, line) is about to come into force: from the return on, each arrival is reported. `func` is the
      * stack index of a Lua function as a hint, or 0. Called once per hook: calls for an equal key nest. Returns 0 or
-     * an ljinspect_error, having changed nothing. Never raises. */
+     * an ljinspect_error, having changed nothing. Never raises. The hook may not be in the table yet. */
     int (*arm)(engine *e, lua_State *L, const char *file, size_t file_len, int line, int func);
 
     /* Undo one arm. Cannot fail, never raises; what the VM does not let us undo here is done at the next safepoint. */
@@ -64,7 +66,7 @@ typedef struct engine_class {
      * NULL: the engine sees new code by itself. */
     void (*loaded)(engine *e, lua_State *L);
 
-    /* For each of the `n` keys say where it stands. May raise a Lua memory error. */
+    /* For each of the `n` hooks say where it stands. May raise a Lua memory error. */
     void (*locate)(engine *e, lua_State *L, hook *const *hooks, size_t n, engine_place *places);
 
     /* A change waits: bring the VM to a safepoint soon. Called from the watcher's thread, again and again at short
@@ -88,5 +90,9 @@ struct engine {
 };
 
 extern const engine_class engine_line;
+
+/* The best engine that works in the VM of L; LJINSPECT_ENGINE in the environment ("line", "trap") chooses. NULL, with a
+ * log line that says why, where none does. May raise a Lua memory error. */
+engine *engine_open(lua_State *L, const engine_host *host);
 
 #endif

@@ -9,7 +9,8 @@
  * however many hooks there are.
  *
  * Changes during a dispatch (from inside a filter) take effect at once: a removed hook does not run any more, a new one
- * runs from the next arrival on. Memory of removed hooks, and of the table itself, is kept until the dispatch ends.
+ * runs from the next arrival on. Removed hooks are released, and the table freed, when the dispatch has ended, so that
+ * a running filter keeps its own ground.
  *
  * Not thread-safe: a table belongs to one VM.
  */
@@ -20,85 +21,86 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HOOKS_LINE_MAX 16777215 /* bytecode line info has 24 bits: lj_parse.c, LJ_MAX_LINE is 0x7fffff00, lineinfo less */
+enum { HOOKS_LINE_MAX = 16777215 };
 
 typedef struct hook_table hook_table;
 typedef struct hook_place hook_place; /* all hooks of one key */
 
 typedef struct hook {
-    int64_t id;         /* unique within the table's owner, increasing */
-    const char *key;    /* "file#line" */
-    const char *file;   /* NUL-terminated; may hold no NUL */
+    int64_t id;      /* unique within the table's owner, increasing */
+    const char *key; /* "file#line" */
+    const char *file;
     size_t file_len;
     int line;
     uint64_t hits;
     uint64_t errors;
-    bool removed;       /* out of force; memory kept while a dispatch runs */
-    bool seen;          /* hit at least once, or found in loaded code */
-    void *filter;       /* the owner's; released through hook_table_release */
+    bool removed; /* out of force, waiting for the end of the dispatch */
+    int places;   /* in how many loaded functions the line was last found; the owner's */
+    void *filter; /* the owner's; given back through hook_release_fn */
     hook_place *place;
     struct hook *next_in_place;
     struct hook *prev, *next; /* all hooks of the table, in id order */
 } hook;
 
-/* Called once for each hook that leaves the table. */
+/* Called once for each hook that leaves the table; the hook is freed afterwards. Must not change the table. */
 typedef void (*hook_release_fn)(hook *h, void *owner);
 
 /* NULL when memory is short. */
 hook_table *hooks_new(hook_release_fn release, void *owner);
 
-/* Remove all hooks and free the table; while a dispatch runs the memory stays until it ends. NULL is allowed. */
+/* Remove all hooks and free the table; while it is pinned that waits for the last hooks_unpin(). NULL is allowed. */
 void hooks_free(hook_table *t);
 
-/* Add a hook after all others. `id` must be larger than any in the table. NULL when memory is short: nothing changed
- * then, and `filter` is still the caller's. */
+/* Add a hook after all others. `id` must be larger than any in the table, `file` hold no NUL. NULL when memory is
+ * short: nothing has changed then, and `filter` is still the caller's. */
 hook *hooks_add(hook_table *t, int64_t id, const char *file, size_t file_len, int line, void *filter);
 
-/* Take a hook out of force and release it. Does nothing for a hook that was removed already. */
+/* Take a hook out of force. Does nothing for a hook that is removed already. */
 void hooks_remove(hook_table *t, hook *h);
 
-hook *hooks_find_id(const hook_table *t, int64_t id);       /* NULL where there is none */
-hook *hooks_first_with_key(const hook_table *t, const char *file, size_t file_len, int line);
-hook *hooks_first(const hook_table *t);                     /* in id order; NULL where there is none */
+/* Each returns NULL where there is none; removed hooks are passed over. */
+hook *hooks_first(const hook_table *t);
 hook *hooks_next(const hook *h);
+hook *hooks_find_id(const hook_table *t, int64_t id);
+hook *hooks_first_with_key(const hook_table *t, const char *file, size_t file_len, int line);
 size_t hooks_count(const hook_table *t);
 
-/* True if some hook has this line. A few nanoseconds. */
-static inline bool hooks_has_line(const hook_table *t, int line);
-
-/* True if some hook is hit at (source, line). */
-bool hooks_matches(hook_table *t, const char *source, size_t source_len, int line);
-
-/* True if the chunk name matches the file of any hook, whatever the line. */
-bool hooks_knows_source(hook_table *t, const char *source, size_t source_len);
+/* While pinned, pointers to the table's hooks stay valid, removed or not. Pins nest. The last unpin frees what was
+ * removed, and the table itself if hooks_free() was called meanwhile. */
+void hooks_pin(hook_table *t);
+void hooks_unpin(hook_table *t);
 
 /* Whether one file matches one chunk name. */
 bool hooks_suffix(const char *source, size_t source_len, const char *file, size_t file_len);
 
+/* Whether any hook is hit at (source, line). */
+bool hooks_matches(const hook_table *t, const char *source, size_t source_len, int line);
+
+/* Whether the chunk name matches the file of any hook, whatever the line. */
+bool hooks_knows_source(const hook_table *t, const char *source, size_t source_len);
+
+/* Called for one hook that is hit. May add and remove hooks and free the table. */
+typedef void (*hook_visit_fn)(hook *h, void *arg);
+
 /*
  * Visit the hooks that are hit at (source, line), in id order; what `visit` adds is not visited, what it removes is not
- * visited any more. Counts no hits. Allocates nothing. Returns how many were visited. After the return `t` may be gone
- * if hooks_free() was called meanwhile.
+ * visited any more. Counts no hits, allocates nothing. Returns how many were visited; 0 for a dispatch within a
+ * dispatch of the same table. After the return the table is gone if hooks_free() was called meanwhile.
  */
-typedef void (*hook_visit_fn)(hook_table *t, hook *h, void *arg);
 int hooks_dispatch(hook_table *t, const char *source, size_t source_len, int line, hook_visit_fn visit, void *arg);
 
-/* The part of the table that hooks_has_line reads inline; private otherwise. */
-enum { HOOKS_LINE_BUCKETS = 1024 };
-struct hook_lines {
-    uint32_t count[HOOKS_LINE_BUCKETS]; /* hooks whose line falls into the bucket */
-    uint64_t bits;                      /* unused buckets of 1024/64 lines each have a 0 here */
-};
-struct hook_line_set; /* exact lines */
-bool hooks_has_line_exact(const hook_table *t, int line);
-
-struct hook_table_head {
-    uint32_t line_bucket[HOOKS_LINE_BUCKETS];
+/* What hooks_has_line() reads inline: how many hooks have a line of each residue. First member of the table. */
+enum { HOOKS_LINE_RESIDUES = 1024 };
+struct hook_line_filter {
+    uint32_t hooks[HOOKS_LINE_RESIDUES];
 };
 
+bool hooks_has_line_exactly(const hook_table *t, int line);
+
+/* Whether any hook has this line. A few nanoseconds. */
 static inline bool hooks_has_line(const hook_table *t, int line) {
-    const struct hook_table_head *head = (const struct hook_table_head *)(const void *)t;
-    return head->line_bucket[(unsigned)line % HOOKS_LINE_BUCKETS] != 0 && hooks_has_line_exact(t, line);
+    const struct hook_line_filter *filter = (const struct hook_line_filter *)(const void *)t;
+    return filter->hooks[(unsigned)line % HOOKS_LINE_RESIDUES] != 0 && hooks_has_line_exactly(t, line);
 }
 
 #endif

@@ -1,0 +1,221 @@
+#include "capture.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+
+/* lj_debug.c, debug_localname: what stands above the last local. */
+static bool past_locals(const char *name) {
+    return name == NULL || strcmp(name, "(*temporary)") == 0;
+}
+
+/* ---- What a filter in C asks ---- */
+
+lua_State *ljinspect_hit_state(const ljinspect_hit *hit) {
+    return hit->L;
+}
+
+const char *ljinspect_hit_key(const ljinspect_hit *hit) {
+    return hit->hook->key;
+}
+
+int ljinspect_hit_line(const ljinspect_hit *hit) {
+    return hit->hook->line;
+}
+
+uint64_t ljinspect_hit_count(const ljinspect_hit *hit) {
+    return hit->hook->hits;
+}
+
+int64_t ljinspect_hit_id(const ljinspect_hit *hit) {
+    return hit->hook->id;
+}
+
+const char *ljinspect_hit_local_at(ljinspect_hit *hit, int index) {
+    if (index < 1) return NULL;
+    const char *name = lua_getlocal(hit->L, &hit->frame, index);
+    if (!past_locals(name)) return name;
+    if (name != NULL) lua_pop(hit->L, 1);
+    return NULL;
+}
+
+int ljinspect_hit_local(ljinspect_hit *hit, const char *name) {
+    int found = 0;
+    const char *at;
+    if (name == NULL || name[0] == '(') return 0;
+    for (int i = 1; (at = ljinspect_hit_local_at(hit, i)) != NULL; i++) {
+        if (strcmp(at, name) == 0) found = i;
+        lua_pop(hit->L, 1);
+    }
+    return found != 0 && lua_getlocal(hit->L, &hit->frame, found) != NULL;
+}
+
+const char *ljinspect_hit_upvalue_at(ljinspect_hit *hit, int index) {
+    if (index < 1) return NULL;
+    lua_getinfo(hit->L, "f", &hit->frame);
+    const char *name = lua_getupvalue(hit->L, -1, index);
+    lua_remove(hit->L, name != NULL ? -2 : -1);
+    return name;
+}
+
+int ljinspect_hit_upvalue(ljinspect_hit *hit, const char *name) {
+    const char *at;
+    if (name == NULL) return 0;
+    for (int i = 1; (at = ljinspect_hit_upvalue_at(hit, i)) != NULL; i++) {
+        if (strcmp(at, name) == 0) return 1;
+        lua_pop(hit->L, 1);
+    }
+    return 0;
+}
+
+/* lj_debug.c, debug_localname: negative numbers are the varargs, as in Lua 5.2. */
+int ljinspect_hit_vararg(ljinspect_hit *hit, int index) {
+    return index >= 1 && lua_getlocal(hit->L, &hit->frame, -index) != NULL;
+}
+
+int ljinspect_hit_frame(ljinspect_hit *hit, const char *what, lua_Debug *ar) {
+    if (what == NULL || ar == NULL || *what == '>') return 0;
+    *ar = hit->frame;
+    if (!lua_getinfo(hit->L, what, ar)) return 0;
+    ar->currentline = hit->hook->line;
+    return 1;
+}
+
+/* ---- What a filter in Lua gets ---- */
+
+static void set_string(lua_State *L, const char *field, const char *value) {
+    if (value == NULL) return;
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, field);
+}
+
+static void set_integer(lua_State *L, const char *field, int value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
+/* Push what debug.getinfo(f, "nSlf") returns for the frame. */
+static void push_finfo(ljinspect_hit *hit) {
+    lua_State *L = hit->L;
+    lua_Debug ar = hit->frame;
+    lua_getinfo(L, "nSlf", &ar);
+    lua_createtable(L, 0, 10);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "func");
+    set_string(L, "source", ar.source);
+    set_string(L, "short_src", ar.short_src);
+    set_string(L, "what", ar.what);
+    set_string(L, "name", ar.name);
+    set_string(L, "namewhat", ar.namewhat);
+    set_integer(L, "linedefined", ar.linedefined);
+    set_integer(L, "lastlinedefined", ar.lastlinedefined);
+    set_integer(L, "currentline", hit->hook->line);
+}
+
+/* A later local of the same name shadows the earlier one, also with nil. */
+static void push_vals(ljinspect_hit *hit) {
+    lua_State *L = hit->L;
+    const char *name;
+    lua_newtable(L);
+    for (int i = 1; (name = ljinspect_hit_local_at(hit, i)) != NULL; i++) {
+        if (name[0] != '(')
+            lua_setfield(L, -2, name);
+        else
+            lua_pop(L, 1);
+    }
+}
+
+static void push_uv(ljinspect_hit *hit) {
+    lua_State *L = hit->L;
+    const char *name;
+    lua_newtable(L);
+    for (int i = 1; (name = ljinspect_hit_upvalue_at(hit, i)) != NULL; i++) {
+        if (name[0] != '(' && name[0] != '\0')
+            lua_setfield(L, -2, name);
+        else
+            lua_pop(L, 1);
+    }
+}
+
+static void push_varargs(ljinspect_hit *hit) {
+    lua_State *L = hit->L;
+    int n = 0;
+    lua_newtable(L);
+    while (ljinspect_hit_vararg(hit, n + 1)) lua_rawseti(L, -2, ++n);
+    set_integer(L, "n", n);
+}
+
+void ljinspect_hit_push_info(ljinspect_hit *hit) {
+    lua_State *L = hit->L;
+    luaL_checkstack(L, 8, "no room for a hit");
+    lua_createtable(L, 0, 4);
+    push_finfo(hit);
+    lua_setfield(L, -2, "finfo");
+    push_vals(hit);
+    lua_setfield(L, -2, "vals");
+    push_uv(hit);
+    lua_setfield(L, -2, "uv");
+    push_varargs(hit);
+    lua_setfield(L, -2, "varargs");
+}
+
+/* ---- Running a filter ---- */
+
+typedef struct run {
+    hook *hook;
+    bool keep;
+} run;
+
+/* The C function between the hooked function and the filter: level 1 below it is the hooked one, so that in a filter in
+ * Lua the hooked one is level 3. */
+static void call_filter(lua_State *L, context *c, void *arg) {
+    run *r = arg;
+    const filter *f = r->hook->filter;
+    ljinspect_hit hit = {.context = c, .hook = r->hook, .L = L};
+    if (!lua_getstack(L, 1, &hit.frame)) luaL_error(L, "no hooked function on the stack");
+    if (f->call != NULL) {
+        r->keep = f->call(&hit, f->userdata) == LJINSPECT_KEEP;
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
+    ljinspect_hit_push_info(&hit);
+    lua_call(L, 1, 1);
+    r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+}
+
+/* The text of the error value on top of L, which may be of any type; no metamethods, no allocation for strings. */
+static const char *error_text(lua_State *L, char *buffer, size_t size) {
+    if (lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
+    snprintf(buffer, size, "(error object is a %s value)", luaL_typename(L, -1));
+    return buffer;
+}
+
+void capture_run(context *c, lua_State *L, hook *h) {
+    run r = {.hook = h};
+    h->hits++;
+    if (!lua_checkstack(L, LUA_MINSTACK)) {
+        h->errors++;
+        log_message(c, L, LJINSPECT_ERROR, "%s: no stack left to run the filter; hook removed", h->key);
+        context_remove(c, L, c->hooks, h);
+        return;
+    }
+    if (context_call(c, L, call_filter, &r, 0) != 0) {
+        char buffer[64];
+        r.keep = false;
+        h->errors++;
+        log_message(c, L, LJINSPECT_ERROR, "%s: error in filter, hook removed: %s", h->key,
+                    error_text(L, buffer, sizeof buffer));
+        lua_pop(L, 1);
+    }
+    if (!r.keep && !h->removed) context_remove(c, L, c->hooks, h);
+}
+
+int capture_getname(const lua_Debug *ar, char *buffer, size_t size) {
+    if (ar->what != NULL && strcmp(ar->what, "C") == 0)
+        return snprintf(buffer, size, "%s", ar->name != NULL ? ar->name : "?");
+    if (ar->what != NULL && strcmp(ar->what, "main") != 0 && ar->name != NULL)
+        return snprintf(buffer, size, "%s:%d (%s)", ar->short_src, ar->currentline, ar->name);
+    return snprintf(buffer, size, "%s:%d", ar->short_src, ar->currentline);
+}

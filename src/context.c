@@ -1,0 +1,290 @@
+#include "context.h"
+
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "hooksfile.h"
+#include "log.h"
+
+/* The registry holds, under the addresses of these: the context's owner, and the function context_call runs. */
+static char owner_key, runner_key;
+
+/* And under this name the owner again, so that a second copy of the library in the process notices the first. */
+static const char shared_name[] = "ljinspect.owner";
+
+/* A userdata whose finalizer is the end of the context. */
+typedef struct owner {
+    context *context; /* NULL once closed */
+} owner;
+
+struct context_job {
+    context_body body;
+    void *arg;
+};
+
+static int runner(lua_State *L) {
+    context *c = ((owner *)lua_touserdata(L, lua_upvalueindex(1)))->context;
+    const struct context_job job = *c->job;
+    job.body(L, c, job.arg);
+    return 0;
+}
+
+int context_call(context *c, lua_State *L, context_body body, void *arg, int nargs) {
+    const struct context_job job = {.body = body, .arg = arg}, *outer = c->job;
+    c->job = &job;
+    lua_pushlightuserdata(L, &runner_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_insert(L, -1 - nargs);
+    int status = lua_pcall(L, nargs, 0, 0);
+    c->job = outer;
+    return status;
+}
+
+void context_unref(context *c, int ref) {
+    luaL_unref(c->anchor, LUA_REGISTRYINDEX, ref);
+}
+
+/* ---- Filters ---- */
+
+static void filter_release(hook *h, void *owner_context) {
+    context *c = owner_context;
+    filter *f = h->filter;
+    context_unref(c, f->ref);
+    if (f->destroy != NULL) f->destroy(f->userdata);
+    free(f);
+}
+
+/* ---- The engine's side ---- */
+
+typedef struct arrival {
+    context *context;
+    lua_State *L;
+} arrival;
+
+static void visit_hook(hook *h, void *arg) {
+    const arrival *a = arg;
+    capture_run(a->context, a->L, h);
+}
+
+static int on_hit(void *owner_context, lua_State *L, const char *source, size_t source_len, int line) {
+    arrival a = {.context = owner_context, .L = L};
+    if (a.context->applying) return 0; /* a hooks file is not the program */
+    return hooks_dispatch(a.context->hooks, source, source_len, line, visit_hook, &a);
+}
+
+static void on_safepoint(void *owner_context, lua_State *L) {
+    context *c = owner_context;
+    if (c->file != NULL) hooksfile_poll(c->file, c, L);
+}
+
+static bool on_change_waiting(void *owner_context) {
+    const context *c = owner_context;
+    return c->file != NULL && hooksfile_waiting(c->file);
+}
+
+static void on_log(void *owner_context, lua_State *L, int level, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    log_message(owner_context, L, (enum ljinspect_level)level, "%s", text);
+}
+
+/* ---- Life ---- */
+
+static void context_free(context *c, lua_State *L) {
+    if (c->file != NULL) hooksfile_stop(c->file, c, L);
+    if (c->engine != NULL) c->engine->class->close(c->engine, L, true);
+    hooks_free(c->staged);
+    hooks_free(c->hooks);
+    if (c->anchor != NULL) context_unref(c, c->anchor_ref);
+    free(c);
+}
+
+static int owner_gc(lua_State *L) {
+    owner *o = lua_touserdata(L, 1);
+    context *c = o->context;
+    o->context = NULL;
+    if (c != NULL) context_free(c, L);
+    return 0;
+}
+
+typedef struct request {
+    context *context;
+    bool create;
+    int error;
+} request;
+
+/* Look for the context. True when the answer is known: found, foreign or closed. */
+static bool look_up(lua_State *L, request *r) {
+    lua_pushlightuserdata(L, &owner_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    owner *o = lua_touserdata(L, -1);
+    if (o != NULL) {
+        r->context = o->context;
+        if (o->context == NULL) r->error = LJINSPECT_ERR_CLOSED;
+    } else {
+        lua_pushstring(L, shared_name);
+        lua_rawget(L, LUA_REGISTRYINDEX);
+        if (!lua_isnil(L, -1)) r->error = LJINSPECT_ERR_FOREIGN;
+    }
+    return o != NULL || r->error != 0;
+}
+
+/* Make the context of the VM; NULL where no engine works. What an error on the way leaves behind is freed by the owner's
+ * finalizer. */
+static context *create(lua_State *L) {
+    owner *o = lua_newuserdata(L, sizeof *o);
+    int at = lua_gettop(L);
+    o->context = NULL;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, owner_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, at);
+
+    context *c = calloc(1, sizeof *c);
+    if (c == NULL) luaL_error(L, "not enough memory");
+    o->context = c;
+    c->anchor_ref = LUA_NOREF;
+    c->anchor = lua_newthread(L);
+    c->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    c->hooks = hooks_new(filter_release, c);
+    if (c->hooks == NULL) luaL_error(L, "not enough memory");
+
+    lua_pushlightuserdata(L, &runner_key);
+    lua_pushvalue(L, at);
+    lua_pushcclosure(L, runner, 1);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    const engine_host host = {.owner = c,
+                              .table = &c->hooks,
+                              .anchor = c->anchor,
+                              .hit = on_hit,
+                              .safepoint = on_safepoint,
+                              .change_waiting = on_change_waiting,
+                              .log = on_log};
+    c->engine = engine_open(L, &host);
+    if (c->engine == NULL) return NULL;
+
+    lua_pushlightuserdata(L, &owner_key);
+    lua_pushvalue(L, at);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_pushstring(L, shared_name);
+    lua_pushvalue(L, at);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return c;
+}
+
+static int obtain(lua_State *L) {
+    request *r = lua_touserdata(L, 1);
+    if (!look_up(L, r) && r->create) {
+        r->error = LJINSPECT_ERR_NOMEM; /* where create() raises an error */
+        r->context = create(L);
+        r->error = r->context != NULL ? 0 : LJINSPECT_ERR_ENGINE;
+    }
+    return 0;
+}
+
+static context *context_request(lua_State *L, bool make, int *error) {
+    request r = {.create = make};
+    *error = LJINSPECT_ERR_ARGUMENT;
+    if (L == NULL) return NULL;
+    /* lua_cpcall needs room for a function and its argument (lj_api.c, cpcall). */
+    if (!lua_checkstack(L, LUA_MINSTACK)) {
+        *error = LJINSPECT_ERR_NOMEM;
+        return NULL;
+    }
+    if (lua_cpcall(L, obtain, &r) != 0) {
+        lua_pop(L, 1);
+        r.context = NULL;
+        if (r.error == 0) r.error = LJINSPECT_ERR_NOMEM;
+    }
+    *error = r.error;
+    if (r.context != NULL) r.context->engine->class->maintain(r.context->engine, L);
+    return r.context;
+}
+
+context *context_get(lua_State *L, int *error) {
+    return context_request(L, true, error);
+}
+
+context *context_find(lua_State *L, int *error) {
+    return context_request(L, false, error);
+}
+
+/* ---- Hooks ---- */
+
+hook_table *context_table(const context *c) {
+    return c->staged != NULL ? c->staged : c->hooks;
+}
+
+int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len, int line, int func, const filter *f) {
+    filter *copy = malloc(sizeof *copy);
+    if (copy == NULL) return LJINSPECT_ERR_NOMEM;
+    *copy = *f;
+    hook_table *t = context_table(c);
+    hook *h = hooks_add(t, c->last_id + 1, file, file_len, line, copy);
+    if (h == NULL) {
+        free(copy);
+        return LJINSPECT_ERR_NOMEM;
+    }
+    if (t == c->hooks) {
+        int error = c->engine->class->arm(c->engine, L, file, file_len, line, func);
+        if (error != 0) {
+            *copy = (filter){.ref = LUA_NOREF}; /* still the caller's */
+            hooks_remove(t, h);
+            return error;
+        }
+    }
+    return ++c->last_id;
+}
+
+void context_remove(context *c, lua_State *L, hook_table *t, hook *h) {
+    if (h->removed) return;
+    hooks_pin(t);
+    hooks_remove(t, h);
+    if (t == c->hooks) c->engine->class->disarm(c->engine, L, h->file, h->file_len, h->line);
+    hooks_unpin(t);
+}
+
+int context_remove_all(context *c, lua_State *L) {
+    hook_table *t = context_table(c);
+    int n = 0;
+    hooks_pin(t);
+    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h), n++) context_remove(c, L, t, h);
+    hooks_unpin(t);
+    return n;
+}
+
+int context_stage(context *c) {
+    c->staged = hooks_new(filter_release, c);
+    return c->staged != NULL ? 0 : LJINSPECT_ERR_NOMEM;
+}
+
+void context_unstage(context *c) {
+    hook_table *rest = c->staged;
+    c->staged = NULL;
+    hooks_free(rest);
+}
+
+int context_commit(context *c, lua_State *L) {
+    hook_table *old = c->hooks, *new = c->staged;
+    for (hook *h = hooks_first(new); h != NULL; h = hooks_next(h)) {
+        int error = c->engine->class->arm(c->engine, L, h->file, h->file_len, h->line, 0);
+        if (error != 0) {
+            for (hook *done = hooks_first(new); done != h; done = hooks_next(done))
+                c->engine->class->disarm(c->engine, L, done->file, done->file_len, done->line);
+            return error;
+        }
+    }
+    c->hooks = new;
+    c->staged = NULL;
+    for (hook *h = hooks_first(old); h != NULL; h = hooks_next(h))
+        c->engine->class->disarm(c->engine, L, h->file, h->file_len, h->line);
+    hooks_free(old);
+    return 0;
+}

@@ -1,0 +1,77 @@
+/*
+ * One context per Lua VM: its hooks, engine, log sink and hooks file; found from any coroutine of the VM through the
+ * registry. Lives until the VM is closed.
+ *
+ * Lua errors: a function here raises none unless its comment says so. What may fail inside Lua runs in context_call().
+ */
+#ifndef LJINSPECT_CONTEXT_H
+#define LJINSPECT_CONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine.h"
+#include "hooks.h"
+#include "ljinspect.h"
+
+struct hooksfile;
+
+typedef struct context {
+    hook_table *hooks;  /* in force */
+    hook_table *staged; /* what a hooks file that is being applied has set so far; else NULL */
+    engine *engine;
+    int64_t last_id;
+    lua_State *anchor; /* a coroutine kept in the registry: names the VM for as long as it lives */
+    int anchor_ref;
+    ljinspect_logger logger; /* NULL: the default sink */
+    void *logger_data;
+    bool logging;   /* a message is on its way to the sink: what the sink itself causes goes to stderr */
+    struct hooksfile *file; /* the watched hooks file; NULL: none */
+    bool applying;          /* a hooks file is being applied */
+    const struct context_job *job;
+} context;
+
+/* The context of the VM of L, made if there is none. NULL with *error set to an ljinspect_error. */
+context *context_get(lua_State *L, int *error);
+
+/* The same, but where there is none NULL with *error 0. */
+context *context_find(lua_State *L, int *error);
+
+/* What runs inside context_call: a C function's body with `nargs` values on its stack. Results are ignored. May raise. */
+typedef void (*context_body)(lua_State *L, context *c, void *arg);
+
+/* Take the `nargs` topmost values of L and run `body` with them in a protected call, one C function above the caller.
+ * Allocates nothing itself. Returns 0; or a Lua status, with the error value pushed. */
+int context_call(context *c, lua_State *L, context_body body, void *arg, int nargs);
+
+/* Free a Lua reference of the context's VM. */
+void context_unref(context *c, int ref);
+
+/* The filter behind a hook. */
+typedef struct filter {
+    ljinspect_filter_fn call; /* C; NULL: Lua */
+    void *userdata;
+    ljinspect_destroy_fn destroy;
+    int ref; /* Lua: registry reference; else LUA_NOREF */
+} filter;
+
+/* Set a hook, or take all away, in context_table(c). `filter` is copied; on success the hook owns what it names.
+ * context_add returns the id or an ljinspect_error. context_remove takes one hook out of the table it is in. */
+int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len, int line, int func, const filter *f);
+void context_remove(context *c, lua_State *L, hook_table *t, hook *h);
+int context_remove_all(context *c, lua_State *L);
+
+/* The table that the API shows and changes at the moment. */
+hook_table *context_table(const context *c);
+
+/* Begin a staged table: until context_commit or context_unstage hooks are set in it and not in force. 0 or
+ * LJINSPECT_ERR_NOMEM. */
+int context_stage(context *c);
+/* Drop the staged table if there still is one. */
+void context_unstage(context *c);
+
+/* Put the staged table into force instead of the present one. 0, or an ljinspect_error with nothing changed and the
+ * staged table still there. */
+int context_commit(context *c, lua_State *L);
+
+#endif

@@ -1,0 +1,332 @@
+/*
+ * The portable engine: a debug hook in C, with the JIT compiler off while anything is armed. Public API only, with one
+ * addition: lua_Debug.i_ci, which <lua.h> calls private, tells frames apart. In a hook its lower 16 bits are the
+ * frame's offset in the coroutine's stack (lj_dispatch.c, callhook; lj_debug.c, lua_getstack; the same in 2.0 and 2.1).
+ *
+ * While armed LuaJIT compiles nothing and runs no compiled code, so the blacklisting of callers that LuaJIT does when
+ * recordings fail cannot happen: with the compiler off loops and calls are not counted (lj_dispatch.c,
+ * lj_dispatch_update). When the last hook goes the compiler is switched on again and everything compiles anew.
+ *
+ * Not hit by this engine: code run by __gc finalizers, where LuaJIT calls no debug hooks (lj_gc.c, gc_call_finalizer).
+ */
+#include <lauxlib.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "code_search.h"
+#include "engine.h"
+#include "line_jit.h"
+#include "line_wake.h"
+#include "ljinspect.h"
+#include "visits.h"
+
+enum {
+    EVENTS = LUA_MASKLINE | LUA_MASKCALL | LUA_MASKRET,
+    JIT_CHECK_LINES = 4096, /* how many looks at matching lines between looks at the compiler's state */
+    PRESENT_FRAMES_MAX = 200
+};
+
+typedef struct line_engine {
+    engine base;
+    int slot; /* which debug hook function is this engine's; SLOTS: the one that looks its engine up */
+    size_t arms;
+    bool unfinished; /* the last hook is gone, but the compiler could not be switched on yet */
+    bool watching;
+    unsigned looks;
+    line_jit jit;
+    line_wake wake;
+    visits visits;
+    /* The debug hook that the program has set: called through, and put back at the end. Atomic because the watcher's
+     * thread reads the VM's hook when it wakes a sleeping VM. */
+    _Atomic(lua_Hook) program;
+    atomic_int program_mask;
+    atomic_int program_count;
+    int program_left; /* instructions until the program's count hook is due */
+} line_engine;
+
+/* ---- One debug hook function per engine, so that an event finds its engine without a look-up ---- */
+
+static void on_event(line_engine *e, lua_State *L, lua_Debug *ar);
+
+enum { SLOTS = 64 };
+static _Atomic(line_engine *) slots[SLOTS];
+static char engine_key; /* registry: the engine, for VMs that came when all slots were taken */
+
+#define HOOK(n)                                                                    \
+    static void hook_##n(lua_State *L, lua_Debug *ar) {                    \
+        line_engine *e = atomic_load_explicit(&slots[0##n], memory_order_acquire); \
+        if (e != NULL) on_event(e, L, ar);                                 \
+    }
+#define HOOKS_8(n) HOOK(n##0) HOOK(n##1) HOOK(n##2) HOOK(n##3) HOOK(n##4) HOOK(n##5) HOOK(n##6) HOOK(n##7)
+#define NAMES_8(n) hook_##n##0, hook_##n##1, hook_##n##2, hook_##n##3, hook_##n##4, hook_##n##5, hook_##n##6, hook_##n##7
+
+/* Octal numbers: 00 to 077. */
+HOOKS_8(0) HOOKS_8(1) HOOKS_8(2) HOOKS_8(3) HOOKS_8(4) HOOKS_8(5) HOOKS_8(6) HOOKS_8(7)
+
+static void hook_any(lua_State *L, lua_Debug *ar) {
+    lua_pushlightuserdata(L, &engine_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    line_engine *e = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    if (e != NULL) on_event(e, L, ar);
+}
+
+static const lua_Hook hook_functions[SLOTS + 1] = {NAMES_8(0), NAMES_8(1), NAMES_8(2), NAMES_8(3), NAMES_8(4),
+                                                   NAMES_8(5), NAMES_8(6), NAMES_8(7), hook_any};
+
+static void take_slot(line_engine *e) {
+    for (e->slot = 0; e->slot < SLOTS; e->slot++) {
+        line_engine *none = NULL;
+        if (atomic_compare_exchange_strong(&slots[e->slot], &none, e)) return;
+    }
+}
+
+static void leave_slot(line_engine *e) {
+    if (e->slot < SLOTS) atomic_store(&slots[e->slot], NULL);
+}
+
+/* ---- Putting the debug hook in and out ---- */
+
+static bool installed(const line_engine *e, lua_State *L) {
+    return lua_gethook(L) == hook_functions[e->slot];
+}
+
+/* What the VM must call us for. Every instruction counts while a visit of a one-line loop is open, and where the program
+ * has a count hook of its own, which is then counted out in on_event. */
+static void set_events(line_engine *e, lua_State *L) {
+    int mask = EVENTS, count = 0;
+    if (e->visits.looping > 0 || (atomic_load(&e->program_mask) & LUA_MASKCOUNT) != 0) {
+        mask |= LUA_MASKCOUNT;
+        count = 1;
+    }
+    if (!installed(e, L) || lua_gethookmask(L) != mask || lua_gethookcount(L) != count)
+        lua_sethook(L, hook_functions[e->slot], mask, count);
+}
+
+/* Put our hook in, before the one that the program has set. Also called by the watcher's thread, see line_wake.h. */
+static void install(line_engine *e, lua_State *L) {
+    if (!installed(e, L)) {
+        atomic_store(&e->program_mask, lua_gethookmask(L));
+        atomic_store(&e->program_count, lua_gethookcount(L));
+        atomic_store(&e->program, lua_gethook(L));
+        e->program_left = lua_gethookcount(L);
+    }
+    set_events(e, L);
+}
+
+static void uninstall(line_engine *e, lua_State *L) {
+    if (installed(e, L))
+        lua_sethook(L, atomic_load(&e->program), atomic_load(&e->program_mask), atomic_load(&e->program_count));
+    atomic_store(&e->program, NULL);
+    atomic_store(&e->program_mask, 0);
+    visits_clear(&e->visits);
+}
+
+/* Nothing is armed any more: give the VM back, as soon as it lets us. */
+static void finish(line_engine *e, lua_State *L) {
+    e->unfinished = line_jit_restore(&e->jit, L) != 0;
+    if (!e->unfinished) uninstall(e, L);
+}
+
+/* ---- Events ---- */
+
+static int depth_of(const lua_Debug *ar) {
+    return ar->i_ci & 0xffff;
+}
+
+/* What is due beside hits: a waiting change, the end. */
+static void attend(line_engine *e, lua_State *L) {
+    if (atomic_exchange(&e->wake.requested, false)) e->base.host.safepoint(e->base.host.owner, L);
+    if (e->arms == 0) finish(e, L);
+}
+
+/* Control is at a line that hooks name, or visits are open. */
+static void on_line(line_engine *e, lua_State *L, const lua_Debug *ar) {
+    int line = ar->currentline, depth = depth_of(ar);
+    visit *v = visits_find(&e->visits, L, depth);
+    if (v != NULL && v->line == line) {
+        bool again = v->loops && !v->returned;
+        v->returned = false;
+        if (!again) return;
+    } else if (v != NULL) {
+        visits_close(&e->visits, v);
+        v = NULL;
+    }
+    if (!hooks_has_line(*e->base.host.table, line)) return;
+    lua_Debug info = *ar;
+    lua_getinfo(L, "S", &info);
+    size_t source_len = strlen(info.source);
+    if (!hooks_matches(*e->base.host.table, info.source, source_len, line)) return;
+    if (++e->looks % JIT_CHECK_LINES == 0) line_jit_recheck(&e->jit, L);
+    /* Without memory for a visit a return to this line may count as an arrival; no hit is lost. */
+    if (v == NULL) visits_open(&e->visits, L, depth, line, line_jit_loops(&e->jit, L, ar, line));
+    e->base.host.hit(e->base.host.owner, L, info.source, source_len, line);
+}
+
+static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
+    if (e->arms == 0 || atomic_load_explicit(&e->wake.requested, memory_order_relaxed)) {
+        attend(e, L);
+        if (e->arms == 0) return;
+    }
+    switch (ar->event) {
+    case LUA_HOOKLINE:
+        if (e->visits.count == 0 && !hooks_has_line(*e->base.host.table, ar->currentline)) return;
+        on_line(e, L, ar);
+        break;
+    case LUA_HOOKCOUNT:
+        if (e->visits.looping > 0) visits_step(&e->visits, L, depth_of(ar));
+        return;
+    default: /* a call takes a stack slot, a return leaves it */
+        if (e->visits.count == 0) return;
+        visits_close_from(&e->visits, L, depth_of(ar));
+        break;
+    }
+    if (e->arms > 0 && installed(e, L)) set_events(e, L);
+}
+
+/* Whether the program's own hook wants this event. Each of its instructions is counted here while ours counts too. */
+static bool program_wants(line_engine *e, int event, int mask) {
+    if ((mask & (1 << event)) == 0) return false;
+    if (event != LUA_HOOKCOUNT) return true;
+    if (--e->program_left > 0) return false;
+    e->program_left = atomic_load(&e->program_count);
+    return true;
+}
+
+/* The program's hook runs last: it may raise an error or yield, and then nothing of ours is left undone. */
+static void on_event(line_engine *e, lua_State *L, lua_Debug *ar) {
+    lua_Hook program = atomic_load_explicit(&e->program, memory_order_relaxed);
+    int mask = atomic_load_explicit(&e->program_mask, memory_order_relaxed);
+    on_own_event(e, L, ar);
+    if (program != NULL && program_wants(e, ar->event, mask)) program(L, ar);
+}
+
+/* ---- The interface ---- */
+
+static void line_cycle(void *line, lua_State *L) {
+    line_engine *e = line;
+    if (e->arms > 0 || atomic_load(&e->wake.requested)) install(e, L);
+}
+
+static engine *line_open(lua_State *L, const engine_host *host) {
+    line_engine *e = calloc(1, sizeof *e);
+    if (e == NULL) luaL_error(L, "not enough memory");
+    lua_pushlightuserdata(L, &engine_key);
+    lua_pushlightuserdata(L, e);
+    e->base.class = &engine_line;
+    e->base.host = *host;
+    e->wake.cycle = line_cycle;
+    e->wake.engine = e;
+    line_jit_open(&e->jit, L);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    take_slot(e);
+    line_wake_here(&e->wake);
+    return &e->base;
+}
+
+static void line_close(engine *base, lua_State *L, bool closing) {
+    line_engine *e = (line_engine *)base;
+    line_wake_stop_cycle(&e->wake);
+    if (!closing) line_jit_restore(&e->jit, L);
+    uninstall(e, L);
+    leave_slot(e);
+    line_jit_close(&e->jit, L);
+    lua_pushlightuserdata(L, &engine_key);
+    lua_pushnil(L);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    free(e);
+}
+
+/* Frames of L that are on the line already did not arrive at it after the hook was set: open their visits, so that the
+ * return of the call they are in is no hit. The topmost frame is passed over: it is a C function of ours, or what a
+ * debug hook interrupted on its way to the line. */
+static void mark_present(line_engine *e, lua_State *L, const char *file, size_t file_len, int line) {
+    lua_Debug ar;
+    for (int level = 1; level <= PRESENT_FRAMES_MAX && lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline == line && hooks_suffix(ar.source, strlen(ar.source), file, file_len) &&
+            visits_find(&e->visits, L, depth_of(&ar)) == NULL)
+            visits_open(&e->visits, L, depth_of(&ar), line, line_jit_loops(&e->jit, L, &ar, line));
+    }
+}
+
+static int line_arm(engine *base, lua_State *L, const char *file, size_t file_len, int line, int func) {
+    line_engine *e = (line_engine *)base;
+    (void)func;
+    if (!lua_checkstack(L, 8)) return LJINSPECT_ERR_NOMEM;
+    if (e->arms == 0 && !e->unfinished) {
+        int error = line_jit_off(&e->jit, L);
+        if (error != 0) return error;
+    }
+    e->unfinished = false;
+    e->arms++;
+    line_jit_forget(&e->jit);
+    mark_present(e, L, file, file_len, line);
+    install(e, L);
+    return 0;
+}
+
+static void line_disarm(engine *base, lua_State *L, const char *file, size_t file_len, int line) {
+    line_engine *e = (line_engine *)base;
+    (void)file, (void)file_len, (void)line;
+    line_jit_forget(&e->jit);
+    if (--e->arms == 0) finish(e, L);
+}
+
+static void line_locate(engine *base, lua_State *L, hook *const *hooks, size_t n, engine_place *places) {
+    (void)base;
+    code_search(L, hooks, n, places);
+}
+
+static void line_wake_vm(engine *base) {
+    line_engine *e = (line_engine *)base;
+    atomic_store(&e->wake.requested, true);
+    if (lua_gethook(base->host.anchor) != hook_functions[e->slot] && line_wake_asleep(&e->wake))
+        install(e, base->host.anchor);
+}
+
+static void line_awake(engine *base, lua_State *L) {
+    line_engine *e = (line_engine *)base;
+    atomic_store(&e->wake.requested, false);
+    if (e->arms == 0 && !e->unfinished) uninstall(e, L);
+}
+
+static int start_cycle(lua_State *L) {
+    line_wake_start_cycle(lua_touserdata(L, 1), L);
+    return 0;
+}
+
+static void line_maintain(engine *base, lua_State *L) {
+    line_engine *e = (line_engine *)base;
+    line_wake_here(&e->wake);
+    if (e->arms > 0) {
+        line_jit_recheck(&e->jit, L);
+        install(e, L); /* the program may have set another hook instead */
+    } else if (e->unfinished) {
+        finish(e, L);
+    }
+    if (e->watching && e->wake.sentinel == NULL && lua_cpcall(L, start_cycle, &e->wake) != 0) lua_pop(L, 1);
+}
+
+static void line_watching(engine *base, lua_State *L, bool on) {
+    line_engine *e = (line_engine *)base;
+    e->watching = on;
+    if (on)
+        line_wake_start_cycle(&e->wake, L);
+    else
+        line_wake_stop_cycle(&e->wake);
+}
+
+const engine_class engine_line = {
+    .name = "line",
+    .open = line_open,
+    .close = line_close,
+    .arm = line_arm,
+    .disarm = line_disarm,
+    .locate = line_locate,
+    .wake = line_wake_vm,
+    .awake = line_awake,
+    .maintain = line_maintain,
+    .watching = line_watching,
+};

@@ -1,0 +1,346 @@
+#include "hooksfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "context.h"
+#include "listing.h"
+#include "log.h"
+#include "trust.h"
+#include "watch.h"
+
+enum {
+    SIZE_MAX_BYTES = 16 * 1024 * 1024 /* a hooks file larger than this is a mistake */
+};
+
+struct hooksfile {
+    char *path; /* absolute */
+    int delay_ms;
+    unsigned flags;
+    engine *engine; /* the context's: woken by the watcher's thread */
+    watcher *watcher;
+    watch_state state; /* as last dealt with */
+    uint64_t content;  /* digest of what was last applied */
+    bool fresh;        /* the file was written so shortly before it was read that a later write may look the same */
+    bool applied;      /* the hooks in force are this file's */
+    bool polling;      /* hooksfile_poll runs */
+    bool stopped;      /* hooksfile_stop was called from within: it is done at the end */
+};
+
+/* ---- Reading ---- */
+
+typedef struct content {
+    char *bytes;
+    size_t size;
+} content;
+
+static uint64_t digest(const content *t) {
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < t->size; i++) h = (h ^ (unsigned char)t->bytes[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+/* Read the whole of `fd` behind what `t` holds. 0 or an errno value. */
+static int read_all(int fd, content *t) {
+    size_t capacity = 0;
+    for (;;) {
+        if (t->size == capacity) {
+            capacity = capacity != 0 ? capacity * 2 : 4096;
+            char *larger = realloc(t->bytes, capacity);
+            if (larger == NULL) return ENOMEM;
+            t->bytes = larger;
+        }
+        ssize_t n = read(fd, t->bytes + t->size, capacity - t->size);
+        if (n == 0) return 0;
+        if (n < 0 && errno != EINTR) return errno;
+        if (n > 0) t->size += (size_t)n;
+        if (t->size > SIZE_MAX_BYTES) return EFBIG;
+    }
+}
+
+/* Open the file once, check that very file, read it. 0; or an ljinspect_error, logged, errno set for _SYSTEM. */
+static int load(hooksfile *f, context *c, lua_State *L, content *t) {
+    char why[2 * PATH_MAX];
+    struct stat st;
+    int error = LJINSPECT_ERR_SYSTEM, reason = 0;
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        reason = errno;
+    } else if (S_ISDIR(st.st_mode)) {
+        reason = EISDIR;
+    } else if (!S_ISREG(st.st_mode)) {
+        log_message(c, L, LJINSPECT_ERROR, "hooks file %s: not a regular file", f->path);
+        errno = EINVAL;
+        goto done;
+    } else if ((f->flags & LJINSPECT_WATCH_INSECURE) == 0 && !trust_check(f->path, fd, why, sizeof why)) {
+        log_message(c, L, LJINSPECT_ERROR, "hooks file %s refused: %s", f->path, why);
+        error = LJINSPECT_ERR_UNTRUSTED;
+        goto done;
+    } else {
+        reason = read_all(fd, t);
+    }
+    if (reason == 0) {
+        error = 0;
+    } else {
+        log_message(c, L, LJINSPECT_ERROR, "hooks file %s: %s", f->path, strerror(reason));
+        errno = reason;
+    }
+done:
+    reason = errno;
+    if (fd >= 0) close(fd);
+    errno = reason;
+    return error;
+}
+
+/* ---- Applying ---- */
+
+typedef struct application {
+    hooksfile *file;
+    const content *text;
+} application;
+
+static void run_chunk(lua_State *L, context *c, void *arg) {
+    const application *a = arg;
+    (void)c;
+    lua_pushfstring(L, "@%s", a->file->path);
+    if (luaL_loadbufferx(L, a->text->bytes, a->text->size, lua_tostring(L, -1), "t") != 0) lua_error(L);
+    lua_call(L, 0, 0);
+}
+
+/* The hooks now in force, for the log: as many as there is room for. */
+typedef struct summary {
+    char text[1024];
+    size_t len;
+} summary;
+
+static int summarize(const ljinspect_hook_info *info, void *arg) {
+    summary *s = arg;
+    char state[96] = "pending";
+    int near[2] = {info->line_before, info->line_after};
+    if (info->state == LJINSPECT_ARMED)
+        snprintf(state, sizeof state, "armed");
+    else if (info->state == LJINSPECT_NO_CODE && near[0] != 0 && near[1] != 0)
+        snprintf(state, sizeof state, "no code, nearest lines %d and %d", near[0], near[1]);
+    else if (info->state == LJINSPECT_NO_CODE)
+        snprintf(state, sizeof state, "no code, nearest line %d", near[near[0] != 0 ? 0 : 1]);
+    const char *separator = s->len > 0 ? ", " : ": ";
+    size_t room = sizeof s->text - s->len, left = room - sizeof ", ...";
+    int n = snprintf(s->text + s->len, room, "%s%s (%s)", separator, info->key, state);
+    if (n >= 0 && (size_t)n < left) {
+        s->len += (size_t)n;
+        return 0;
+    }
+    snprintf(s->text + s->len, room, "%s...", separator);
+    return 1;
+}
+
+static void log_applied(hooksfile *f, context *c, lua_State *L) {
+    summary s = {.len = 0};
+    int n = listing_visit(c, L, summarize, &s);
+    if (n < 0) n = (int)hooks_count(c->hooks);
+    log_message(c, L, LJINSPECT_INFO, "hooks file %s applied: %d hook%s%s", f->path, n, n == 1 ? "" : "s", s.text);
+}
+
+/* Run the file against a fresh hook set, which takes the place of the present one if all went well. 0, or an
+ * ljinspect_error, logged. */
+static int apply(hooksfile *f, context *c, lua_State *L, const content *text) {
+    application a = {.file = f, .text = text};
+    int error;
+    if (!lua_checkstack(L, LUA_MINSTACK) || context_stage(c) != 0) {
+        log_message(c, L, LJINSPECT_ERROR, "hooks file %s: not enough memory", f->path);
+        return LJINSPECT_ERR_NOMEM;
+    }
+    c->applying = true;
+    int status = context_call(c, L, run_chunk, &a, 0);
+    c->applying = false;
+    if (status != 0) {
+        const char *text_of_error = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
+        log_message(c, L, LJINSPECT_ERROR, "hooks file %s failed, hooks left as they were: %s", f->path, text_of_error);
+        lua_pop(L, 1);
+        error = status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_HOOKSFILE;
+    } else {
+        error = context_commit(c, L);
+        if (error != 0)
+            log_message(c, L, LJINSPECT_ERROR, "hooks file %s could not be put into force, hooks left as they were: %s",
+                        f->path, ljinspect_strerror(error));
+    }
+    context_unstage(c);
+    return error;
+}
+
+/* The file is gone: so are its hooks. 1 or 0 as hooksfile_poll. */
+static int removed(hooksfile *f, context *c, lua_State *L) {
+    if (!f->applied) return 0;
+    f->applied = false;
+    f->content = 0;
+    int n = context_remove_all(c, L);
+    log_message(c, L, LJINSPECT_INFO, "hooks file %s is gone: %d hook%s removed", f->path, n, n == 1 ? "" : "s");
+    return 1;
+}
+
+/* Whether a file changed so shortly before `now` that another write could leave the same times: those are taken from a
+ * clock that ticks each few milliseconds. */
+static bool is_fresh(const char *path) {
+    struct stat st;
+    struct timespec now;
+    if (stat(path, &st) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return true;
+    int64_t age_ms = ((int64_t)now.tv_sec - st.st_ctim.tv_sec) * 1000 + (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
+    return age_ms < 50;
+}
+
+static int poll_once(hooksfile *f, context *c, lua_State *L) {
+    bool reported = watch_take(f->watcher);
+    c->engine->class->awake(c->engine, L);
+    watch_state now = watch_look(f->path); /* before it is read: what changes later is a change again */
+    bool same = now.error == f->state.error && now.digest == f->state.digest;
+    if (!reported && same && !f->fresh) return 0;
+    f->state = now;
+    if (now.error == ENOENT || now.error == ENOTDIR) {
+        f->fresh = false;
+        return removed(f, c, L);
+    }
+    bool fresh = is_fresh(f->path);
+    content text = {0};
+    int error = load(f, c, L, &text);
+    f->fresh = fresh && error == 0;
+    if (error == 0 && same && digest(&text) == f->content) {
+        free(text.bytes);
+        return 0;
+    }
+    if (error == 0) {
+        f->content = digest(&text);
+        error = apply(f, c, L, &text);
+    }
+    free(text.bytes);
+    if (error != 0) return error;
+    f->applied = true;
+    log_applied(f, c, L);
+    return 1;
+}
+
+int hooksfile_poll(hooksfile *f, context *c, lua_State *L) {
+    if (c->applying || f->polling) return 0;
+    f->polling = true;
+    int result = poll_once(f, c, L), reason = errno;
+    f->polling = false;
+    if (f->stopped) hooksfile_stop(f, c, L);
+    errno = reason;
+    return result;
+}
+
+/* ---- Watching ---- */
+
+static void wake(void *arg) {
+    hooksfile *f = arg;
+    f->engine->class->wake(f->engine);
+}
+
+static void start_watching(lua_State *L, context *c, void *arg) {
+    (void)arg;
+    c->engine->class->watching(c->engine, L, true);
+}
+
+/* `path` made absolute without following links; NULL: no memory, or no current directory (errno). */
+static char *absolute(const char *path) {
+    if (path[0] == '/') return strdup(path);
+    char *directory = getcwd(NULL, 0);
+    if (directory == NULL) return NULL;
+    size_t size = strlen(directory) + strlen(path) + 2;
+    char *joined = malloc(size);
+    if (joined != NULL) snprintf(joined, size, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path);
+    free(directory);
+    return joined;
+}
+
+/* Whether `f` already does what is asked for. A watcher that was left behind in the parent process does not. */
+static bool serves(const hooksfile *f, const char *path, int delay_ms, unsigned flags) {
+    return strcmp(f->path, path) == 0 && f->delay_ms == delay_ms && f->flags == flags &&
+           watch_mode(f->watcher) != WATCH_FORKED;
+}
+
+int hooksfile_start(context *c, lua_State *L, const char *path, int delay_ms, unsigned flags, hooksfile **out) {
+    *out = NULL;
+    hooksfile *f = calloc(1, sizeof *f);
+    if (f == NULL) return LJINSPECT_ERR_NOMEM;
+    int error = LJINSPECT_ERR_NOMEM;
+    f->flags = flags;
+    f->delay_ms = delay_ms;
+    f->engine = c->engine;
+    f->state = (watch_state){.error = -1};
+    f->path = absolute(path);
+    if (f->path == NULL) {
+        if (errno != ENOMEM) error = LJINSPECT_ERR_SYSTEM;
+        goto fail;
+    }
+    if (c->file != NULL && serves(c->file, f->path, delay_ms, flags)) {
+        *out = c->file;
+        error = 0;
+        goto fail;
+    }
+    f->applied = c->file != NULL && c->file->applied && strcmp(c->file->path, f->path) == 0;
+    if (context_call(c, L, start_watching, NULL, 0) != 0) {
+        lua_pop(L, 1);
+        goto fail;
+    }
+    const watch_options options = {.path = f->path,
+                                   .delay_ms = delay_ms,
+                                   .poll_only = (flags & LJINSPECT_WATCH_POLL) != 0,
+                                   .wake = wake,
+                                   .owner = f};
+    int failed = watch_start(&options, &f->watcher);
+    if (failed != 0) {
+        if (c->file == NULL) c->engine->class->watching(c->engine, L, false);
+        errno = -failed;
+        error = failed == -ENOMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_SYSTEM;
+        goto fail;
+    }
+    log_message(c, L, LJINSPECT_INFO, "watching hooks file %s", f->path);
+    if (watch_inotify_errno(f->watcher) != 0)
+        log_message(c, L, LJINSPECT_WARN, "hooks file %s: no notification from the system (%s), looking every %d ms",
+                    f->path, strerror(watch_inotify_errno(f->watcher)), delay_ms);
+    *out = f;
+    return 0;
+fail:
+    free(f->path);
+    free(f);
+    return error;
+}
+
+void hooksfile_stop(hooksfile *f, context *c, lua_State *L) {
+    if (f->polling) {
+        f->stopped = true;
+        return;
+    }
+    watch_stop(f->watcher);
+    if (c->file == NULL || c->file == f) {
+        c->engine->class->awake(c->engine, L);
+        c->engine->class->watching(c->engine, L, false);
+    }
+    free(f->path);
+    free(f);
+}
+
+bool hooksfile_waiting(const hooksfile *f) {
+    return watch_waiting(f->watcher);
+}
+
+const char *hooksfile_path(const hooksfile *f) {
+    return f->path;
+}
+
+const char *hooksfile_watcher(const hooksfile *f) {
+    switch (watch_mode(f->watcher)) {
+    case WATCH_INOTIFY: return "inotify";
+    case WATCH_POLLING: return "polling";
+    default: return "forked";
+    }
+}

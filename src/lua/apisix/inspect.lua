@@ -1,0 +1,2 @@
+-- Drop-in for Apache APISIX's module of this name.
+return require "resty.inspect"
