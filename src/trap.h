@@ -77,9 +77,10 @@ typedef struct trap_engine {
     size_t n_protos, n_places, proto_buckets, place_buckets;
     unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
 
-    bool in_hit;    /* filters or a safepoint run */
-    bool attached;  /* the "bc" handler is in place */
-    bool flush_due; /* traces compiled while hooks were armed are to be dropped at the next safepoint */
+    bool in_hit;        /* filters or a safepoint run */
+    bool watching_code; /* between trap_first_hook() and trap_last_hook() */
+    bool flush_due;     /* traces compiled while hooks were armed are to be dropped at the next safepoint */
+    bool refresh_due;   /* a disarm could not be finished */
 
     trap_mark marks[TRAP_MARKS];
 
@@ -142,7 +143,9 @@ void trap_extract(trap_engine *e, trap_proto *p);
 int trap_replan(trap_engine *e, trap_proto *p);
 /* Forget a function. `alive`: its traps are taken out and the JIT may compile it again; else its memory is not touched. */
 void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive);
+/* True if the function has code on the key's line and a matching name; _about: the same for a key out of force. */
 bool trap_key_matches(const trap_key *k, const vm_proto *pt);
+bool trap_key_about(const trap_key *k, const vm_proto *pt);
 /* Make LuaJIT count the loops of a function again that it gave up on, but for the `n` given ones. */
 void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uint32_t n);
 

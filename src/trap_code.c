@@ -120,9 +120,10 @@ typedef struct search {
 static bool collect(void *object, void *arg) {
     search *s = arg;
     const trap_engine *e = s->e;
-    size_t i = s->key != NULL ? (size_t)(s->key - e->keys) : 0, end = s->key != NULL ? i + 1 : e->n_keys;
-    for (; i < end; i++) {
-        if (!trap_key_matches(&e->keys[i], object)) continue;
+    const trap_key *keys = s->key != NULL ? s->key : e->keys;
+    size_t n = s->key != NULL ? 1 : e->n_keys;
+    for (size_t i = 0; i < n; i++) {
+        if (!trap_key_matches(&keys[i], object)) continue;
         if (s->n < s->room) s->found[s->n] = object;
         s->n++;
         break;
@@ -155,11 +156,12 @@ static int hook_found(trap_engine *e, lua_State *L, const search *s) {
     int rc = fresh ? trap_drop_traces(e, L) : 0;
     for (size_t i = 0; i < s->n && rc == 0; i++) {
         trap_proto *p = trap_find_proto(e, s->found[i]);
+        if (p == NULL) continue; /* a finalizer unset its hooks meanwhile */
         rc = trap_replan(e, p);
         if (rc != LJINSPECT_ERR_ENGINE) continue;
         size_t len;
         const char *source = vm_proto_source(p->pt, &len);
-        e->base.host.log(e->base.host.owner, L, LJINSPECT_LOG_WARNING,
+        e->base.host.log(e->base.host.owner, L, LJINSPECT_WARN,
                          "%.*s:%d: a function here holds bytecode that is not understood; its hooks are not hit",
                          (int)len, source, vm_proto_first_line(p->pt));
         trap_drop_proto(e, p, true);
@@ -234,7 +236,7 @@ static int on_bytecode(lua_State *L) {
         trap_step_finish(e);
         int status = lua_cpcall(L, hook_parsed, &job);
         if (status != 0 || job.rc != 0) {
-            e->base.host.log(e->base.host.owner, L, LJINSPECT_LOG_WARNING,
+            e->base.host.log(e->base.host.owner, L, LJINSPECT_WARN,
                              "a new function could not be hooked: error %d", status != 0 ? status : job.rc);
         }
         if (status != 0) lua_pop(L, 1);

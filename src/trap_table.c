@@ -120,9 +120,11 @@ static void count_slots(trap_engine *e, const trap_proto *p, int change) {
 
 /* ---- Functions -------------------------------------------------------------------------------------------------- */
 
-bool trap_key_matches(const trap_key *k, const vm_proto *pt) {
+bool trap_key_matches(const trap_key *k, const vm_proto *pt) { return k->count > 0 && trap_key_about(k, pt); }
+
+bool trap_key_about(const trap_key *k, const vm_proto *pt) {
     size_t len;
-    if (k->count == 0 || !vm_proto_has_line(pt, k->line)) return false;
+    if (!vm_proto_has_line(pt, k->line)) return false;
     const char *source = vm_proto_source(pt, &len);
     return hooks_suffix(source, len, k->file, k->file_len);
 }

@@ -41,21 +41,27 @@ static bool check_builtin(lua_State *S, vm_layout *lay) {
     return ok;
 }
 
+static int no_handler(lua_State *S) {
+    (void)S;
+    return 0;
+}
+
 /* lib_jit.c: jit.attach. The table jit is on the top of the stack. */
 static bool learn_event(lua_State *S, vm_layout *lay) {
     const char *g = vm_ptr(S, VM_L_GLREF);
     lua_getfield(S, -1, "attach");
-    lua_pushvalue(S, -1); /* some function as the handler */
+    lua_pushcfunction(S, no_handler);
     lua_pushliteral(S, "bc");
     if (lua_pcall(S, 2, 0, 0) != 0) return true; /* LUAJIT_DISABLE_VMEVENT */
     lay->g_vmevmask = lay->g_dispatchmode + 1;
     lua_getfield(S, LUA_REGISTRYINDEX, VM_EVENTS_KEY);
     if (!lua_istable(S, -1) || vm_u8(g, lay->g_vmevmask) != VM_EVENTS_UNKNOWN) return false;
     for (lua_pushnil(S); lua_next(S, -2) != 0; lua_pop(S, 1)) {
-        if (lay->bc_event != 0 || !lua_isfunction(S, -1) || lua_type(S, -2) != LUA_TNUMBER) return false;
-        lay->bc_event = (int)lua_tointeger(S, -2);
+        if (lua_tocfunction(S, -1) == no_handler && lua_type(S, -2) == LUA_TNUMBER) {
+            lay->bc_event = (int)lua_tointeger(S, -2);
+        }
     }
-    return lay->bc_event > 0;
+    return lay->bc_event != 0;
 }
 
 bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
@@ -86,7 +92,9 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
     memcpy(lay->func_handler[1], lay->func_handler[0], sizeof(lay->func_handler[1]));
     lua_pushcfunction(S, luaopen_jit);
     lua_pushliteral(S, "jit");
-    lua_call(S, 1, 1);
+    lua_call(S, 1, 0);
+    lua_getfield(S, LUA_REGISTRYINDEX, "_LOADED");
+    if (lua_istable(S, -1)) lua_getfield(S, -1, "jit");
     if (!lua_istable(S, -1) || !learn_event(S, lay)) {
         *why = "the bytecode event was not found";
         return false;
