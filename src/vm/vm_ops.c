@@ -52,9 +52,9 @@ static const known_chunk CHUNKS[] = {
     {"local a=... while a do a=a.x end", "FUNCV VARG ISF JMP LOOP TGETS JMP RET0", NULL},
 };
 
-/* Only where the parser knows the syntax: the FFI may be compiled out, bit operators came in 2026. */
+/* Only where the parser knows the syntax: bit operators came in 2026. (No 1LL here: the lexer would load the FFI, whose
+ * tables nothing keeps alive in a state without libraries.) */
 static const known_chunk OPTIONAL_CHUNKS[] = {
-    {"local a=1LL", "FUNCV KCDATA RET0", NULL},
     {"local a,b=... a=~b a=a&b a=a|b a=a~b a=a<<b a=a>>b a=a~>>b",
      "FUNCV VARG BNOT BAND BOR BXOR BSHL BSHR BSAR RET0", NULL},
 };
@@ -141,7 +141,7 @@ bool vm_learn_ops(lua_State *S, vm_layout *lay, const char **why) {
         !between(lay, VM_JLOOP, VM_LOOP, 2, VM_JMP)) {
         return false;
     }
-    if (!lay->has[VM_KCDATA] && !between(lay, VM_KCDATA, VM_KSTR, 1, VM_KSHORT)) return false;
+    if (!between(lay, VM_KCDATA, VM_KSTR, 1, VM_KSHORT)) return false;
     if (lay->number[VM_FUNCF] != lay->static_len) return false;
     if (!between(lay, VM_IFUNCF, VM_FUNCF, 1, VM_FUNCV) || !between(lay, VM_JFUNCF, VM_FUNCF, 2, VM_FUNCV) ||
         lay->number[VM_FUNCV] != lay->number[VM_FUNCF] + 3) {
