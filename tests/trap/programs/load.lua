@@ -15,7 +15,7 @@ end
 print(s)
 local d = string.dump(make)
 local back = loadstring(d)
-print(type(back(5)))
+print(type(back))
 print(#string.dump(make, true) > 0, pcall(string.dump, print))
 local env = { print = print }
 local fn = setfenv(function() x = 5 return x end, env)
