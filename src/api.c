@@ -132,10 +132,11 @@ int ljinspect_watch(lua_State *L, const char *file, double delay, unsigned flags
     if (file == NULL || *file == '\0') return LJINSPECT_ERR_ARGUMENT;
     context *c = context_get(L, &error);
     if (c == NULL) return error;
-    if (c->applying && strcmp(file, hooksfile_path(c->file)) != 0) return LJINSPECT_ERR_BUSY;
-    struct hooksfile *before = c->file, *now;
+    if (c->applying && (c->file == NULL || strcmp(file, hooksfile_path(c->file)) != 0)) return LJINSPECT_ERR_BUSY;
+    struct hooksfile *now;
     error = hooksfile_start(c, L, file, delay_ms, flags, &now);
     if (error != 0) return error;
+    struct hooksfile *before = c->file;
     c->file = now;
     if (before != NULL && before != now) hooksfile_stop(before, c, L);
     hooksfile_poll(now, c, L);

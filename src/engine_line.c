@@ -164,9 +164,19 @@ static void on_line(line_engine *e, lua_State *L, const lua_Debug *ar) {
     e->base.host.hit(e->base.host.owner, L, info.source, source_len, line);
 }
 
+/* Whether the program is about to run code of its own: a line, or a function in Lua, which may be compiled and show no
+ * line. Not a C function: our own calls into Lua are such events too, in the midst of what they do. */
+static bool is_safepoint(lua_State *L, const lua_Debug *ar) {
+    lua_Debug info = *ar;
+    if (ar->event == LUA_HOOKLINE) return true;
+    if (ar->event != LUA_HOOKCALL) return false;
+    lua_getinfo(L, "S", &info);
+    return *info.what != 'C';
+}
+
 static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
     if (e->arms == 0 || atomic_load_explicit(&e->wake.requested, memory_order_relaxed)) {
-        attend(e, L);
+        if (is_safepoint(L, ar)) attend(e, L);
         if (e->arms == 0) return;
     }
     switch (ar->event) {
@@ -180,6 +190,9 @@ static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
     default: /* a call takes a stack slot, a return leaves it */
         if (e->visits.count == 0) return;
         visits_close_from(&e->visits, L, depth_of(ar));
+        /* A call of a C function runs no instruction of another frame, but with call events on there is a line event
+         * when it returns: vm_callhook leaves the callee's PC in the C frame (vm_x64.dasc). Yields come so too. */
+        if (ar->event == LUA_HOOKCALL && e->visits.looping > 0) visits_step(&e->visits, L, depth_of(ar));
         break;
     }
     if (e->arms > 0 && installed(e, L)) set_events(e, L);

@@ -31,6 +31,7 @@ struct hooksfile {
     watch_state state; /* as last dealt with */
     uint64_t content;  /* digest of what was last applied */
     bool fresh;        /* the file was written so shortly before it was read that a later write may look the same */
+    bool announced;    /* the log says that it is watched */
     bool applied;      /* the hooks in force are this file's */
     bool polling;      /* hooksfile_poll runs */
     bool stopped;      /* hooksfile_stop was called from within: it is done at the end */
@@ -197,7 +198,17 @@ static bool is_fresh(const char *path) {
     return age_ms < 50;
 }
 
+static void announce(hooksfile *f, context *c, lua_State *L) {
+    int reason = watch_inotify_errno(f->watcher);
+    f->announced = true;
+    log_message(c, L, LJINSPECT_INFO, "watching hooks file %s", f->path);
+    if (reason != 0)
+        log_message(c, L, LJINSPECT_WARN, "hooks file %s: no notification from the system (%s), looking every %d ms",
+                    f->path, strerror(reason), f->delay_ms);
+}
+
 static int poll_once(hooksfile *f, context *c, lua_State *L) {
+    if (!f->announced) announce(f, c, L);
     bool reported = watch_take(f->watcher);
     c->engine->class->awake(c->engine, L);
     watch_state now = watch_look(f->path); /* before it is read: what changes later is a change again */
@@ -303,10 +314,6 @@ int hooksfile_start(context *c, lua_State *L, const char *path, int delay_ms, un
         error = failed == -ENOMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_SYSTEM;
         goto fail;
     }
-    log_message(c, L, LJINSPECT_INFO, "watching hooks file %s", f->path);
-    if (watch_inotify_errno(f->watcher) != 0)
-        log_message(c, L, LJINSPECT_WARN, "hooks file %s: no notification from the system (%s), looking every %d ms",
-                    f->path, strerror(watch_inotify_errno(f->watcher)), delay_ms);
     *out = f;
     return 0;
 fail:
