@@ -158,6 +158,7 @@ static engine *trap_open(lua_State *L, const engine_host *host) {
     e->base.host = *host;
     e->v = v;
     e->trap_op = v.lay->number[VM_ISTYPE];
+    for (size_t i = 0; i < VM_SLOTS_MAX; i++) e->step.rearm[i] = TRAP_REARM_STUB;
     job j = {.e = e, .key = NULL, .rc = 0};
     if (!trap_vms_add(e)) {
         host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: too many VMs");

@@ -86,9 +86,15 @@ typedef struct trap_engine {
 
     struct {
         bool active;
+        uint8_t hookmask_off; /* bits of the program's hook mask that are cleared during the step */
         trap_proto *proto;
-        uintptr_t slots[VM_SLOTS_MAX];
+        uintptr_t slots[VM_SLOTS_MAX], rearm[VM_SLOTS_MAX]; /* what the dynamic slots held; all trap_rearm_stub */
     } step;
+    struct {
+        const lua_State *L; /* a trapped return whose hook call is under way */
+        ptrdiff_t base;
+        const vm_ins *pc;
+    } ret;
     const vm_proto *step_anchor; /* kept alive by the registry since the last step */
     const void *sentinel;        /* table kept in the registry: objects newer than it were not searched for code */
 } trap_engine;

@@ -111,9 +111,15 @@ static bool arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap
 void trap_step_finish(trap_engine *e) {
     if (!e->step.active) return;
     e->step.active = false;
-    for (unsigned i = 0; i < e->v.lay->dynamic_len; i++) {
-        if (e->v.dispatch[i] == TRAP_REARM_STUB) e->v.dispatch[i] = e->step.slots[i];
+    unsigned n = e->v.lay->dynamic_len;
+    if (memcmp(e->v.dispatch, e->step.rearm, n * sizeof(uintptr_t)) == 0) {
+        memcpy(e->v.dispatch, e->step.slots, n * sizeof(uintptr_t));
+    } else {
+        for (unsigned i = 0; i < n; i++) {
+            if (e->v.dispatch[i] == TRAP_REARM_STUB) e->v.dispatch[i] = e->step.slots[i];
+        }
     }
+    e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) | e->step.hookmask_off);
     trap_proto *p = e->step.proto;
     for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
         trap_place *place = &p->places[i];
@@ -123,22 +129,84 @@ void trap_step_finish(trap_engine *e) {
 }
 
 static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
+    unsigned n = e->v.lay->dynamic_len;
     if (e->step_anchor != p->pt && have_stack(L, 8)) trap_anchor(e, L, p->pt);
     trap_extract(e, p);
     e->step.proto = p;
-    for (unsigned i = 0; i < e->v.lay->dynamic_len; i++) {
-        e->step.slots[i] = e->v.dispatch[i];
-        e->v.dispatch[i] = TRAP_REARM_STUB;
-    }
+    e->step.hookmask_off = 0;
+    memcpy(e->step.slots, e->v.dispatch, n * sizeof(uintptr_t));
+    memcpy(e->v.dispatch, e->step.rearm, n * sizeof(uintptr_t));
     e->step.active = true;
 }
 
 uintptr_t trap_rearm(trap_regs *r) {
     trap_engine *e = trap_vms_find(r->dispatch);
     trap_step_finish(e);
+    if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
+        lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
+        if (L != e->ret.L || r->base - (char *)vm_ptr(L, VM_L_STACK) <= e->ret.base) e->ret.L = NULL;
+    }
     /* The instruction to come was fetched while the traps were out. */
     if (r->op < e->v.lay->static_len && VM_INS_OP(r->pc[-1]) == e->trap_op) r->op = e->trap_op;
     return r->dispatch[r->op];
+}
+
+/*
+ * Whether the instruction, with the operands it has now, will look at its opcode. The fast paths of vm_x64.dasc do not:
+ * numbers for operators, no cdata for (in)equality, a table of globals without metatable. When in doubt, yes.
+ */
+static bool reads_itself(const vm_layout *lay, const trap_regs *r, const trap_place *p) {
+    vm_ins ins = *p->at;
+    const uint64_t *slot = (const uint64_t *)(const void *)r->base;
+    uint8_t op = lay->name[p->opcode];
+    if (op >= VM_ISEQV && op <= VM_ISNEP) {
+        if (vm_type_of(slot[VM_INS_A(ins)]) == VM_TYPE_CDATA) return true;
+        return op <= VM_ISNEV && vm_type_of(slot[VM_INS_D(ins)]) == VM_TYPE_CDATA;
+    }
+    if (op == VM_GGET || op == VM_GSET) {
+        const void *func = (const void *)(uintptr_t)(slot[-2] & ((UINT64_C(1) << 47) - 1));
+        return vm_ptr(vm_ptr(func, VM_FUNC_ENV), VM_TAB_METATABLE) != NULL;
+    }
+    if (lay->has_integers) return true;
+    if (op >= VM_ISLT && op <= VM_ISGT) return !vm_is_double(slot[VM_INS_A(ins)]) || !vm_is_double(slot[VM_INS_D(ins)]);
+    if (op == VM_UNM) return !vm_is_double(slot[VM_INS_D(ins)]);
+    if (op >= VM_ADDVN && op <= VM_MODNV) return !vm_is_double(slot[VM_INS_B(ins)]);
+    if (op >= VM_ADDVV && op <= VM_POW) return !vm_is_double(slot[VM_INS_B(ins)]) || !vm_is_double(slot[VM_INS_C(ins)]);
+    return true;
+}
+
+/* ---- Returns with a return hook of the program -------------------------------------------------------------------- */
+
+/*
+ * vm_rethook and lj_dispatch_ins look at the opcode to see that it is a return. So: put it back, go through vm_rethook,
+ * which calls the hook and then dispatches the instruction again; by then (the hook's own code was dispatched) the trap
+ * is back, and the second time round the return is let through. Line and count events were already given where the
+ * program has those hooks, too: they are off while lj_dispatch_ins runs.
+ */
+static bool is_return(const vm_layout *lay, uint8_t op) {
+    return lay->name[op] == VM_RET || lay->name[op] == VM_RET0 || lay->name[op] == VM_RET1;
+}
+
+static bool second_time(trap_engine *e, const lua_State *L, const trap_regs *r) {
+    if (e->ret.L == NULL) return false;
+    bool same = e->ret.L == L && e->ret.pc == r->pc && e->ret.base == r->base - (char *)vm_ptr(L, VM_L_STACK);
+    if (same) e->ret.L = NULL;
+    return same;
+}
+
+static bool wants_return(const trap_engine *e, const trap_place *p) {
+    return (hookmask(e) & (LUA_MASKRET | VM_HOOK_ACTIVE)) == LUA_MASKRET && p->how == TRAP_PLAIN &&
+           is_return(e->v.lay, p->opcode);
+}
+
+static uintptr_t return_begin(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
+    e->ret.L = L;
+    e->ret.pc = r->pc;
+    step_begin(e, L, p->proto);
+    e->ret.base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
+    e->step.hookmask_off = hookmask(e) & (LUA_MASKLINE | LUA_MASKCOUNT);
+    e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) & ~e->step.hookmask_off);
+    return e->v.lay->rethook;
 }
 
 /* ---- Traps ------------------------------------------------------------------------------------------------------ */
@@ -147,11 +215,12 @@ uintptr_t trap_enter(trap_regs *r) {
     int saved_errno = errno;
     trap_engine *e = trap_vms_find(r->dispatch);
     const vm_layout *lay = e->v.lay; /* a VM whose slots lead here has an engine */
+    lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
     trap_step_finish(e);
     trap_place *p = trap_find_place(e, r->pc - 1);
-    uint8_t op = VM_INS_OP(r->pc[-1]);
-    if (p != NULL) {
-        lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
+    uint8_t op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
+    uintptr_t go_on = 0;
+    if (p != NULL && !second_time(e, L, r)) {
         sync_state(e, L, r, p);
         if (lay->has_jit && (vm_u8(p->proto->pt, VM_PT_FLAGS) & lay->flag_nojit) == 0) {
             /* The program switched the JIT on again; a recording may have seen our opcode. */
@@ -162,18 +231,22 @@ uintptr_t trap_enter(trap_regs *r) {
             callout c = {.line = p->line};
             c.source = vm_proto_source(p->proto->pt, &c.source_len);
             call_out(e, L, &c);
-            /* Hooks may have come and gone. */
+            /* Hooks may have come and gone, the stack may have moved. */
             trap_step_finish(e);
             p = trap_find_place(e, r->pc - 1);
-            op = VM_INS_OP(r->pc[-1]);
+            op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
         }
-        if (p != NULL) op = p->opcode;
-        if (p != NULL && p->how == TRAP_STEP) step_begin(e, L, p->proto);
-        r->base = vm_base(L); /* the stack may have moved */
+        r->base = vm_base(L);
+        if (p != NULL && p->how == TRAP_STEP && reads_itself(lay, r, p)) {
+            step_begin(e, L, p->proto);
+        } else if (p != NULL && wants_return(e, p)) {
+            go_on = return_begin(e, L, r, p);
+        }
+        r->base = vm_base(L);
     }
     decode(r, op);
     errno = saved_errno;
-    return lay->handler[op];
+    return go_on != 0 ? go_on : lay->handler[op];
 }
 
 /* ---- Wake-ups --------------------------------------------------------------------------------------------------- */

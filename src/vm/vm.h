@@ -55,9 +55,11 @@ typedef uint32_t vm_ins; /* one bytecode instruction: opcode in the low byte (lj
 enum { VM_L_GLREF = 16, VM_L_BASE = 32, VM_L_TOP = 40, VM_L_MAXSTACK = 48, VM_L_STACK = 56, VM_L_CFRAME = 80 };
 /* The head of every collectable object: next object, colour, type. */
 enum { VM_GC_NEXT = 0, VM_GC_MARKED = 8, VM_GC_TYPE = 9 };
-enum { VM_TYPE_STRING = 4, VM_TYPE_THREAD = 6, VM_TYPE_PROTO = 7, VM_TYPE_FUNC = 8, VM_TYPE_TRACE = 9, VM_TYPE_TABLE = 11 };
-/* GCfunc: bytecode of a Lua function, or of the C function header; C function pointer. GCstr: length, text. */
-enum { VM_FUNC_PC = 32, VM_FUNC_F = 40, VM_STR_LEN = 20, VM_STR_DATA = 24 };
+enum { VM_TYPE_STRING = 4, VM_TYPE_THREAD = 6, VM_TYPE_PROTO = 7, VM_TYPE_FUNC = 8, VM_TYPE_TRACE = 9,
+       VM_TYPE_CDATA = 10, VM_TYPE_TABLE = 11 };
+/* GCfunc: environment; bytecode of a Lua function, or of the C function header; C function pointer. GCstr: length, text.
+ * GCtab: metatable. */
+enum { VM_FUNC_ENV = 16, VM_FUNC_PC = 32, VM_FUNC_F = 40, VM_STR_LEN = 20, VM_STR_DATA = 24, VM_TAB_METATABLE = 32 };
 /* GCproto; its bytecode follows it. */
 enum {
     VM_PT_NUMPARAMS = 10,
@@ -87,7 +89,7 @@ typedef struct vm_layout {
     unsigned static_len;  /* opcodes below FUNCF; the static half has as many slots */
     unsigned static_at;   /* slot at which the static half begins */
     ptrdiff_t g_dispatch, g_hookmask, g_dispatchmode, g_hookcount, g_cur_l, g_vmstate, g_gcroot; /* from global_State */
-    uintptr_t inshook, callhook;
+    uintptr_t inshook, callhook, rethook;
     uintptr_t handler[VM_SLOTS_MAX];          /* of each opcode below FUNCF, the counting variants excepted */
     uintptr_t func_handler[2][VM_FUNC_SLOTS]; /* FUNCF to FUNCCW: JIT off, JIT on */
     int32_t vmstate_interp;
@@ -95,9 +97,10 @@ typedef struct vm_layout {
     bool has[VM_OP__COUNT];
     uint8_t name[256]; /* vm_op of an opcode number */
     bool has_jit;
+    bool has_integers; /* small integers have a representation of their own (LJ_DUALNUM) */
     uint8_t flag_nojit, flag_iloop; /* bits of GCproto.flags; 0 where the JIT is compiled out */
     lua_CFunction string_dump;
-    int bc_event;         /* index of the "bc" event's handler in registry._VMEVENTS; 0: compiled out */
+    int bc_event, trace_event; /* indices of these events' handlers in registry._VMEVENTS; 0: compiled out */
     ptrdiff_t g_vmevmask; /* cache of the events that have a handler; VM_EVENTS_UNKNOWN makes LuaJIT look again */
 } vm_layout;
 
@@ -153,6 +156,11 @@ static inline ptrdiff_t vm_stack_left(lua_State *L) {
 static inline uintptr_t *vm_cframe(lua_State *L) {
     return (uintptr_t *)((uintptr_t)vm_ptr(L, VM_L_CFRAME) & ~(uintptr_t)3);
 }
+
+/* The tag of a value (lj_obj.h, LJ_GC64: 17 bits above the address). Numbers have none: their highest bits are never all
+ * set, but for a NaN with its sign set, which LuaJIT never makes. */
+static inline bool vm_is_double(uint64_t value) { return value < UINT64_C(0xfff8000000000000); }
+static inline int vm_type_of(uint64_t value) { return vm_is_double(value) ? -1 : (int)(~value >> 47); }
 
 /* Push a collectable object that the Lua API has no function for (a prototype). Needs one free stack slot. */
 void vm_push_object(lua_State *L, const void *object, int type);

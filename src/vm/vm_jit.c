@@ -46,22 +46,27 @@ static int no_handler(lua_State *S) {
     return 0;
 }
 
-/* lib_jit.c: jit.attach. The table jit is on the top of the stack. */
-static bool learn_event(lua_State *S, vm_layout *lay) {
+/* lib_jit.c: jit.attach. The table jit is on the top of the stack, which stays. */
+static bool learn_event(lua_State *S, vm_layout *lay, const char *event, int *index) {
     const char *g = vm_ptr(S, VM_L_GLREF);
+    int top = lua_gettop(S);
     lua_getfield(S, -1, "attach");
     lua_pushcfunction(S, no_handler);
-    lua_pushliteral(S, "bc");
-    if (lua_pcall(S, 2, 0, 0) != 0) return true; /* LUAJIT_DISABLE_VMEVENT */
+    lua_pushstring(S, event);
+    if (lua_pcall(S, 2, 0, 0) != 0) { /* LUAJIT_DISABLE_VMEVENT */
+        lua_settop(S, top);
+        return true;
+    }
     lay->g_vmevmask = lay->g_dispatchmode + 1;
     lua_getfield(S, LUA_REGISTRYINDEX, VM_EVENTS_KEY);
     if (!lua_istable(S, -1) || vm_u8(g, lay->g_vmevmask) != VM_EVENTS_UNKNOWN) return false;
     for (lua_pushnil(S); lua_next(S, -2) != 0; lua_pop(S, 1)) {
-        if (lua_tocfunction(S, -1) == no_handler && lua_type(S, -2) == LUA_TNUMBER) {
-            lay->bc_event = (int)lua_tointeger(S, -2);
-        }
+        if (lua_tocfunction(S, -1) == no_handler && lua_type(S, -2) == LUA_TNUMBER) *index = (int)lua_tointeger(S, -2);
     }
-    return lay->bc_event != 0;
+    lua_pushnil(S);
+    lua_rawseti(S, -2, *index);
+    lua_settop(S, top);
+    return *index != 0;
 }
 
 bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
@@ -95,8 +100,9 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
     lua_call(S, 1, 0);
     lua_getfield(S, LUA_REGISTRYINDEX, "_LOADED");
     if (lua_istable(S, -1)) lua_getfield(S, -1, "jit");
-    if (!lua_istable(S, -1) || !learn_event(S, lay)) {
-        *why = "the bytecode event was not found";
+    if (!lua_istable(S, -1) || !learn_event(S, lay, "bc", &lay->bc_event) ||
+        !learn_event(S, lay, "trace", &lay->trace_event)) {
+        *why = "the compiler's events were not found";
         return false;
     }
     lua_settop(S, 0);

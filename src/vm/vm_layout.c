@@ -68,6 +68,19 @@ static bool check_objects(lua_State *S, vm_layout *lay, const char **why) {
         return false;
     }
 
+    *why = "functions or tables have another layout";
+    lua_pushinteger(S, 1);
+    lay->has_integers = !vm_is_double(top_slot(S));
+    if (luaL_loadstring(S, "return x") != 0) return false;
+    lua_createtable(S, 0, 0);
+    const void *env = lua_topointer(S, -1);
+    if (vm_ptr(env, VM_TAB_METATABLE) != NULL) return false;
+    lua_createtable(S, 0, 0);
+    const void *meta = lua_topointer(S, -1);
+    lua_setmetatable(S, -2);
+    if (vm_ptr(env, VM_TAB_METATABLE) != meta || lua_setfenv(S, -2) != 1) return false;
+    if (vm_ptr(lua_topointer(S, -1), VM_FUNC_ENV) != env) return false;
+
     *why = "the list of objects was not found";
     uintptr_t words[512];
     bool candidate[512];
