@@ -164,24 +164,45 @@ void trap_unwake(trap_engine *e);
 /* Abort a recording without disturbing the program's hooks. */
 void trap_abort_recording(trap_engine *e, lua_State *L);
 
-/* ---- trap_code.c: finding code. Those that may raise an error say so. -------------------------------------------- */
+/* ---- trap_code.c: finding code. Those that may raise a memory error say so. --------------------------------------- */
 
-/* Create the engine's registry table. May raise a memory error. */
+/*
+ * The registry holds one table per engine, under the engine's address:
+ *   PROTOS    weak keys: the hooked functions. One that is missing was freed: its address may be another's by now
+ *   ANCHOR    {function}: the one stepped over last, so that a step never ends in freed memory
+ *   SENTINEL  a table that was new at the last search; what is in front of it in the list of objects is newer
+ *   TRIED     weak keys: functions LuaJIT began to compile while hooks were armed; true where it had not given up on one
+ *             of its loops before
+ *   DUMP      string.dump, while it leads to us
+ */
+enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_TRIED, TRAP_DUMP };
+void trap_push_part(trap_engine *e, lua_State *L, int part);
+void trap_set_part(trap_engine *e, lua_State *L, int part); /* pops the value; may raise a memory error */
+void trap_push_weak_table(lua_State *L);                    /* may raise a memory error */
+
+/* Create and remove the engine's table. May raise a memory error. */
 void trap_code_open(trap_engine *e, lua_State *L);
 void trap_code_close(trap_engine *e, lua_State *L);
 /* Hook the functions that match `key` (all keys if NULL), of the whole VM or (`fresh`) of what is new since the last
  * search. Returns 0 or an error code. May raise a memory error; the caller undoes. */
 int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh);
+/* Find or make the entry of a function; *fresh becomes true if it was made. NULL when memory is short; may raise. */
+trap_proto *trap_enlist(trap_engine *e, lua_State *L, vm_proto *pt, bool *fresh);
+/* Hook a function that the parser has just finished, if a key matches. Returns 0 or an error code; may raise. */
+int trap_hook_parsed(trap_engine *e, lua_State *L, vm_proto *pt);
 /* True if the collector has not freed the function. */
 bool trap_alive(trap_engine *e, lua_State *L, const trap_proto *p);
 /* Keep a function alive until the next call. The caller saw to three free stack slots. */
 void trap_anchor(trap_engine *e, lua_State *L, const vm_proto *pt);
 /* Drop compiled code that may hold hooked functions. 0, or LJINSPECT_ERR_BUSY where LuaJIT forbids it now. */
 int trap_drop_traces(trap_engine *e, lua_State *L);
+
+/* ---- trap_events.c: what the program does that concerns traps --------------------------------------------------- */
+
 /* The first hook comes, the last one went. May raise a memory error. */
 void trap_first_hook(trap_engine *e, lua_State *L);
 void trap_last_hook(trap_engine *e, lua_State *L);
-/* Take the "bc" event and string.dump, or look whether they are still ours. May raise a memory error. */
+/* Take the compiler's events, or look whether they are still ours. May raise a memory error. */
 void trap_watch_code(trap_engine *e, lua_State *L);
 
 #endif

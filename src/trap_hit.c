@@ -119,7 +119,7 @@ void trap_step_finish(trap_engine *e) {
             if (e->v.dispatch[i] == TRAP_REARM_STUB) e->v.dispatch[i] = e->step.slots[i];
         }
     }
-    e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) | e->step.hookmask_off);
+    if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) | e->step.hookmask_off);
     trap_proto *p = e->step.proto;
     for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
         trap_place *place = &p->places[i];
