@@ -5,7 +5,8 @@
  *   trap      a hook of the trap engine on every line of every function counts the hits
  * Options after the mode, with commas: gc (the collector at its most aggressive, a full cycle at every 50th hit), lua (each
  * hit calls Lua code that reads the frame), random (hooks go and come at random), nojit.
- * The program writes to standard output; the counts go to the file named by the last argument.
+ * The program writes to standard output; the counts go to the file named by the third argument; more arguments are the
+ * program's.
  */
 #include <lauxlib.h>
 #include <ljinspect.h>
@@ -18,12 +19,13 @@
 #include "engine.h"
 #include "vm/vm.h"
 
-enum { MAX_LINES = 20000 };
+enum { MAX_LINES = 20000, MAX_FILES = 8 };
 
 static struct {
-    const char *source;
-    uint64_t hits[MAX_LINES];
-    bool has_code[MAX_LINES], armed[MAX_LINES];
+    char source[MAX_FILES][1024]; /* chunk names */
+    int files;
+    uint64_t hits[MAX_FILES][MAX_LINES];
+    bool has_code[MAX_FILES][MAX_LINES], armed[MAX_FILES][MAX_LINES];
     uint64_t total, wrong_line;
     bool gc, use_lua, random;
     unsigned seed;
@@ -47,26 +49,35 @@ static void test_log(void *owner, lua_State *L, int level, const char *format, .
     fputc('\n', stderr);
 }
 
-static void set_line(lua_State *L, int line, bool on) {
-    if (t.armed[line] == on) return;
+static int file_of(const char *source, size_t len) {
+    for (int f = 0; f < t.files; f++) {
+        if (len == strlen(t.source[f]) && memcmp(source, t.source[f], len) == 0) return f;
+    }
+    return -1;
+}
+
+static void set_line(lua_State *L, int f, int line, bool on) {
+    const char *source = t.source[f];
+    if (t.armed[f][line] == on) return;
     if (on) {
-        int rc = t.engine->class->arm(t.engine, L, t.source, strlen(t.source), line, 0);
+        int rc = t.engine->class->arm(t.engine, L, source, strlen(source), line, 0);
         if (rc == LJINSPECT_ERR_BUSY) return;
         if (rc != 0) {
             fprintf(stderr, "arm %d: %d\n", line, rc);
             exit(3);
         }
     } else {
-        t.engine->class->disarm(t.engine, L, t.source, strlen(t.source), line);
+        t.engine->class->disarm(t.engine, L, source, strlen(source), line);
     }
-    t.armed[line] = on;
+    t.armed[f][line] = on;
 }
 
 static int test_hit(void *owner, lua_State *L, const char *source, size_t len, int line) {
     lua_Debug ar;
     (void)owner;
-    if (len != strlen(t.source) || memcmp(source, t.source, len) != 0) return 0;
-    t.hits[line]++;
+    int f = file_of(source, len);
+    if (f < 0) return 0;
+    t.hits[f][line]++;
     t.total++;
     int top = lua_gettop(L);
     if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "nSlf", &ar) || ar.currentline != line) t.wrong_line++;
@@ -82,10 +93,10 @@ static int test_hit(void *owner, lua_State *L, const char *source, size_t len, i
     if (t.random && t.total % 7 == 0) {
         for (int i = 0; i < 6; i++) {
             int l = (int)(next_random() % MAX_LINES);
-            while (!t.has_code[l]) l = (l + 1) % MAX_LINES;
-            set_line(L, l, !t.armed[l]);
+            while (!t.has_code[f][l]) l = (l + 1) % MAX_LINES;
+            set_line(L, f, l, !t.armed[f][l]);
         }
-        set_line(L, line, next_random() % 4 != 0);
+        set_line(L, f, line, next_random() % 4 != 0);
         t.engine->class->maintain(t.engine, L);
     }
     return 1;
@@ -106,8 +117,8 @@ static bool note_lines(void *object, void *arg) {
     size_t len;
     (void)arg;
     const char *source = vm_proto_source(pt, &len);
-    if (len != strlen(t.source) || memcmp(source, t.source, len) != 0) return true;
-    for (uint32_t i = 1; i < vm_proto_size(pt); i++) t.has_code[vm_proto_line(pt, i)] = true;
+    int f = file_of(source, len);
+    for (uint32_t i = 1; f >= 0 && i < vm_proto_size(pt); i++) t.has_code[f][vm_proto_line(pt, i)] = true;
     return true;
 }
 
@@ -150,8 +161,9 @@ static void oracle_hook(lua_State *L, lua_Debug *ar) {
     f->pt = pt;
     f->index = index;
     const char *source = vm_proto_source(pt, &len);
-    if (arrival && len == strlen(t.source) && memcmp(source, t.source, len) == 0) {
-        t.hits[line]++;
+    int file = arrival ? file_of(source, len) : -1;
+    if (file >= 0) {
+        t.hits[file][line]++;
         t.total++;
     }
 }
@@ -160,12 +172,9 @@ static void oracle_hook(lua_State *L, lua_Debug *ar) {
 
 int main(int argc, char **argv) {
     if (argc < 4) return 2;
-    const char *mode = argv[1], *script = argv[2], *counts = argv[argc - 1], *why;
+    const char *mode = argv[1], *script = argv[2], *counts = argv[3], *why;
     lua_State *L = luaL_newstate();
     vm v;
-    static char source[4096];
-    snprintf(source, sizeof(source), "@%s", script);
-    t.source = source;
     t.seed = 12345;
     t.gc = strstr(mode, "gc") != NULL;
     t.use_lua = strstr(mode, "lua") != NULL;
@@ -187,13 +196,31 @@ int main(int argc, char **argv) {
         return 2;
     }
     t.reader = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (luaL_loadfile(L, script) != 0) {
-        fprintf(stderr, "%s\n", lua_tostring(L, -1));
-        return 2;
+    /* HARNESS_FILES: more files to hook, as the program will name them, with colons; they are not loaded yet. */
+    snprintf(t.source[t.files++], sizeof(t.source[0]), "@%s", script);
+    char *more = getenv("HARNESS_FILES") != NULL ? strdup(getenv("HARNESS_FILES")) : NULL;
+    for (char *f = more != NULL ? strtok(more, ":") : NULL; f != NULL && t.files < MAX_FILES; f = strtok(NULL, ":")) {
+        snprintf(t.source[t.files++], sizeof(t.source[0]), "@%s", f);
     }
-    uint8_t white = vm_gc_white(L);
-    lua_pop(L, 1);
-    vm_walk(&v, white, VM_TYPE_PROTO, NULL, note_lines, NULL);
+    free(more);
+    for (int f = t.files - 1; f >= 0; f--) {
+        if (luaL_loadfile(L, t.source[f] + 1) != 0) {
+            fprintf(stderr, "%s\n", lua_tostring(L, -1));
+            return 2;
+        }
+        uint8_t white = vm_gc_white(L);
+        lua_pop(L, 1);
+        vm_walk(&v, white, VM_TYPE_PROTO, NULL, note_lines, NULL);
+        if (f > 0) lua_pop(L, 1);
+    }
+    /* arg, as the luajit program sets it */
+    lua_newtable(L);
+    for (int i = 2; i < argc; i++) {
+        if (i == 3) continue;
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i == 2 ? 0 : i - 3);
+    }
+    lua_setglobal(L, "arg");
     hook_table *table = NULL;
     engine_host host = {.table = &table, .anchor = L, .hit = test_hit, .safepoint = test_safepoint, .change_waiting = test_waiting,
                         .log = test_log};
@@ -201,8 +228,10 @@ int main(int argc, char **argv) {
     if (trap) {
         t.engine = engine_trap.open(L, &host);
         if (t.engine == NULL) return 77;
-        for (int i = 0; i < MAX_LINES; i++) {
-            if (t.has_code[i]) set_line(L, i, true);
+        for (int f = 0; f < t.files; f++) {
+            for (int i = 0; i < MAX_LINES; i++) {
+                if (t.has_code[f][i]) set_line(L, f, i, true);
+            }
         }
     }
     if (t.gc) {
@@ -210,18 +239,23 @@ int main(int argc, char **argv) {
         lua_gc(L, LUA_GCSETSTEPMUL, 100000);
     }
     if (oracle) lua_sethook(L, oracle_hook, LUA_MASKCOUNT | LUA_MASKCALL, 1);
-    int status = lua_pcall(L, 0, 0, 0);
+    for (int i = 4; i < argc; i++) lua_pushstring(L, argv[i]);
+    int status = lua_pcall(L, argc - 4, 0, 0);
     lua_sethook(L, NULL, 0, 0);
     if (status != 0) printf("error: %s\n", lua_tostring(L, -1));
     fflush(stdout);
     if (trap) {
-        for (int i = 0; i < MAX_LINES; i++) set_line(L, i, false);
+        for (int f = 0; f < t.files; f++) {
+            for (int i = 0; i < MAX_LINES; i++) set_line(L, f, i, false);
+        }
         t.engine->class->close(t.engine, L, false);
     }
     FILE *out = fopen(counts, "w");
     if (out == NULL) return 2;
-    for (int i = 0; i < MAX_LINES; i++) {
-        if (t.hits[i] > 0) fprintf(out, "%d %llu\n", i, (unsigned long long)t.hits[i]);
+    for (int f = 0; f < t.files; f++) {
+        for (int i = 0; i < MAX_LINES; i++) {
+            if (t.hits[f][i] > 0) fprintf(out, "%d:%d %llu\n", f, i, (unsigned long long)t.hits[f][i]);
+        }
     }
     fclose(out);
     if (t.wrong_line > 0) printf("wrong line at %llu hits\n", (unsigned long long)t.wrong_line);
