@@ -98,7 +98,7 @@ static int refresh_body(lua_State *L) {
     if (j->e->n_keys == 0 && j->e->watching_code) {
         j->e->watching_code = false;
         trap_last_hook(j->e, L);
-        if (trap_drop_traces(j->e, L) != 0) j->e->flush_due = true;
+        if (trap_drop_all(j->e, L) != 0) j->e->flush_due = true;
     }
     return 0;
 }
@@ -259,7 +259,7 @@ static int maintain_body(lua_State *L) {
     job *j = lua_touserdata(L, 1);
     trap_engine *e = j->e;
     luaL_checkstack(L, 10, "maintain");
-    if (e->flush_due && trap_drop_traces(e, L) == 0) e->flush_due = false;
+    if (e->flush_due && trap_drop_all(e, L) == 0) e->flush_due = false;
     if (e->refresh_due) {
         e->refresh_due = false;
         refresh_body(L);

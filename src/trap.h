@@ -184,7 +184,7 @@ void trap_push_weak_table(lua_State *L);                    /* may raise a memor
 void trap_code_open(trap_engine *e, lua_State *L);
 void trap_code_close(trap_engine *e, lua_State *L);
 /* Hook the functions that match `key` (all keys if NULL), of the whole VM or (`fresh`) of what is new since the last
- * search. Returns 0 or an error code. May raise a memory error; the caller undoes. */
+ * search. Returns 0 or an error code, and then has hooked some of them: the caller undoes. Raises nothing. */
 int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh);
 /* Find or make the entry of a function; *fresh becomes true if it was made. NULL when memory is short; may raise. */
 trap_proto *trap_enlist(trap_engine *e, lua_State *L, vm_proto *pt, bool *fresh);
@@ -194,8 +194,30 @@ int trap_hook_parsed(trap_engine *e, lua_State *L, vm_proto *pt);
 bool trap_alive(trap_engine *e, lua_State *L, const trap_proto *p);
 /* Keep a function alive until the next call. The caller saw to three free stack slots. */
 void trap_anchor(trap_engine *e, lua_State *L, const vm_proto *pt);
-/* Drop compiled code that may hold hooked functions. 0, or LJINSPECT_ERR_BUSY where LuaJIT forbids it now. */
-int trap_drop_traces(trap_engine *e, lua_State *L);
+
+/* ---- trap_traces.c: dropping compiled code ------------------------------------------------------------------------- */
+
+typedef struct trap_doomed_trace {
+    const vm_trace *t;
+    uint16_t number, link, root;
+    bool doomed;
+} trap_doomed_trace;
+
+/* All traces, as found in a walk, and which of them must go. */
+typedef struct trap_doomed {
+    trap_doomed_trace *traces;
+    size_t n, room;
+    bool all; /* everything must go */
+} trap_doomed;
+
+bool trap_doomed_add(trap_doomed *d, const vm_trace *t); /* false when memory is short */
+/* Choose those that hold code of `protos`, or lead there. The collector must not have run since they were added. */
+void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *protos, size_t n);
+/* Drop them, or abort a recording. 0, or LJINSPECT_ERR_BUSY where LuaJIT forbids it now. */
+int trap_doomed_drop(trap_doomed *d, trap_engine *e, lua_State *L);
+void trap_doomed_free(trap_doomed *d);
+/* Drop all compiled code; returns as above. */
+int trap_drop_all(trap_engine *e, lua_State *L);
 
 /* ---- trap_events.c: what the program does that concerns traps --------------------------------------------------- */
 

@@ -5,7 +5,6 @@
 
 #include <lauxlib.h>
 #include <ljinspect.h>
-#include <luajit.h>
 #include <stdlib.h>
 
 void trap_push_part(trap_engine *e, lua_State *L, int part) {
@@ -70,43 +69,19 @@ void trap_anchor(trap_engine *e, lua_State *L, const vm_proto *pt) {
     e->step_anchor = pt;
 }
 
-/* ---- The JIT compiler -------------------------------------------------------------------------------------------- */
-
-static int nothing(lua_State *L) {
-    (void)L;
-    return 0;
-}
-
-/* An aborted recording ends only at the next dispatch, and then may still rewrite the instruction it began with
- * (lj_trace.c: penalty_pc). Let that happen before a trap stands there. */
-static bool settle_recorder(trap_engine *e, lua_State *L) {
-    const uint8_t *mode = (const uint8_t *)e->v.g + e->v.lay->g_dispatchmode;
-    if ((*mode & VM_MODE_REC) == 0) return true;
-    trap_abort_recording(e, L);
-    lua_pushcfunction(L, nothing);
-    if (lua_pcall(L, 0, 0, 0) != 0) lua_pop(L, 1);
-    return (*mode & VM_MODE_REC) == 0;
-}
-
-/* luaJIT_setmode() raises an error inside a finalizer, which compiled code may have called. */
-int trap_drop_traces(trap_engine *e, lua_State *L) {
-    if (!e->v.lay->has_jit) return 0;
-    if ((vm_u8(e->v.g, e->v.lay->g_hookmask) & (VM_HOOK_GC | VM_HOOK_VMEVENT)) != 0) return LJINSPECT_ERR_BUSY;
-    if (!settle_recorder(e, L)) return LJINSPECT_ERR_BUSY;
-    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
-    return 0;
-}
-
 /* ---- Search ------------------------------------------------------------------------------------------------------ */
 
 typedef struct search {
     trap_engine *e;
     const trap_key *key;
+    bool fresh;
+    int rc;
     vm_proto **found;
     size_t n, room;
+    trap_doomed traces;
 } search;
 
-static bool collect(void *object, void *arg) {
+static bool collect_proto(void *object, void *arg) {
     search *s = arg;
     const trap_engine *e = s->e;
     const trap_key *keys = s->key != NULL ? s->key : e->keys;
@@ -118,6 +93,25 @@ static bool collect(void *object, void *arg) {
         break;
     }
     return true;
+}
+
+static bool collect(void *object, void *arg) {
+    search *s = arg;
+    if (vm_u8(object, VM_GC_TYPE) == VM_TYPE_PROTO) return collect_proto(object, arg);
+    if (vm_u8(object, VM_GC_TYPE) == VM_TYPE_TRACE && !trap_doomed_add(&s->traces, object)) s->traces.all = true;
+    return true;
+}
+
+/* Which traces hold code of functions that are not hooked yet? Those at the end of the list. */
+static void choose_traces(search *s) {
+    size_t fresh = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (trap_find_proto(s->e, s->found[i]) != NULL) continue;
+        vm_proto *pt = s->found[i];
+        s->found[i] = s->found[fresh];
+        s->found[fresh++] = pt;
+    }
+    trap_doomed_choose(&s->traces, s->e->v.lay, s->found, fresh);
 }
 
 trap_proto *trap_enlist(trap_engine *e, lua_State *L, vm_proto *pt, bool *fresh) {
@@ -136,12 +130,12 @@ trap_proto *trap_enlist(trap_engine *e, lua_State *L, vm_proto *pt, bool *fresh)
     return trap_add_proto(e, pt);
 }
 
-static int hook_found(trap_engine *e, lua_State *L, const search *s) {
+static int hook_found(trap_engine *e, lua_State *L, search *s) {
     bool fresh = false;
     for (size_t i = 0; i < s->n; i++) {
         if (trap_enlist(e, L, s->found[i], &fresh) == NULL) return LJINSPECT_ERR_NOMEM;
     }
-    int rc = fresh ? trap_drop_traces(e, L) : 0;
+    int rc = fresh ? trap_doomed_drop(&s->traces, e, L) : 0;
     for (size_t i = 0; i < s->n && rc == 0; i++) {
         trap_proto *p = trap_find_proto(e, s->found[i]);
         if (p == NULL) continue; /* a finalizer unset its hooks meanwhile */
@@ -160,34 +154,43 @@ static int hook_found(trap_engine *e, lua_State *L, const search *s) {
 
 /* What was found must hang in a table before memory is allocated again: the collector may run. So the table is made
  * first, and larger for a second walk where it was too small. */
-int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh) {
-    search s = {.e = e, .key = key, .room = 64};
-    const void *stop = fresh ? e->sentinel : NULL;
-    int top = lua_gettop(L);
+static int search_body(lua_State *L) {
+    search *s = lua_touserdata(L, 1);
+    trap_engine *e = s->e;
+    const void *stop = s->fresh ? e->sentinel : NULL;
     luaL_checkstack(L, 10, "search");
     for (;;) {
-        s.found = lua_newuserdata(L, s.room * sizeof(*s.found));
-        lua_createtable(L, (int)s.room, 0);
-        s.n = 0;
+        s->found = lua_newuserdata(L, s->room * sizeof(*s->found));
+        lua_createtable(L, (int)s->room, 0);
+        s->n = s->traces.n = 0;
         uint8_t white = vm_gc_white(L);
-        vm_walk(&e->v, white, VM_TYPE_PROTO, stop, collect, &s);
-        if (s.n <= s.room) break;
-        s.room = s.n + s.n / 4;
-        lua_settop(L, top);
+        vm_walk(&e->v, white, -1, stop, collect, s);
+        if (s->n <= s->room) break;
+        s->room = s->n + s->n / 4;
+        lua_settop(L, 1);
     }
-    for (size_t i = 0; i < s.n; i++) {
-        vm_push_object(L, s.found[i], VM_TYPE_PROTO);
-        lua_rawseti(L, top + 2, (int)i + 1);
+    choose_traces(s);
+    for (size_t i = 0; i < s->n; i++) {
+        vm_push_object(L, s->found[i], VM_TYPE_PROTO);
+        lua_rawseti(L, 3, (int)i + 1);
     }
-    const void *sentinel = lua_topointer(L, top + 3);
-    int rc = hook_found(e, L, &s);
-    if (rc == 0 && fresh) {
-        lua_pushvalue(L, top + 3);
+    const void *sentinel = lua_topointer(L, 4);
+    s->rc = hook_found(e, L, s);
+    if (s->rc == 0 && s->fresh) {
+        lua_pushvalue(L, 4);
         trap_set_part(e, L, TRAP_SENTINEL);
         e->sentinel = sentinel;
     }
-    lua_settop(L, top);
-    return rc;
+    return 0;
+}
+
+int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh) {
+    search s = {.e = e, .key = key, .fresh = fresh, .room = 64};
+    int status = lua_cpcall(L, search_body, &s);
+    trap_doomed_free(&s.traces);
+    if (status == 0) return s.rc;
+    lua_pop(L, 1);
+    return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
 }
 
 /* A function that the parser has just finished: nothing can have compiled it yet, so no traces need to be dropped, which
@@ -196,7 +199,7 @@ int trap_hook_parsed(trap_engine *e, lua_State *L, vm_proto *pt) {
     search s = {.e = e, .found = &pt, .n = 0, .room = 1};
     trap_proto *stale = trap_find_proto(e, pt);
     if (stale != NULL) trap_drop_proto(e, stale, false);
-    collect(pt, &s);
+    collect_proto(pt, &s);
     if (s.n == 0) return 0;
     bool fresh;
     trap_proto *p = trap_enlist(e, L, pt, &fresh);

@@ -72,6 +72,25 @@ enum {
     VM_PT_LINEINFO = 80,
     VM_PT_SIZE = 104
 };
+/* GCtrace; its IR constants, IR, snapshots and snapshot map follow. An IR instruction has 8 bytes, its opcode is byte 5; a
+ * constant object takes two. */
+enum {
+    VM_TR_NSNAP = 10,
+    VM_TR_NINS = 12,
+    VM_TR_IR = 32,
+    VM_TR_NK = 40,
+    VM_TR_NSNAPMAP = 44,
+    VM_TR_SNAP = 48,
+    VM_TR_SNAPMAP = 56,
+    VM_TR_STARTPT = 64,
+    VM_TR_STARTPC = 72,
+    VM_TR_STARTINS = 80,
+    VM_TR_TRACENO = 104,
+    VM_TR_LINK = 106,
+    VM_TR_ROOT = 108,
+    VM_IR_SIZE = 8,
+    VM_IR_OP = 5
+};
 /* C frame of the interpreter, in words from its stack pointer. MULTRES is the low half of word 0. */
 enum { VM_CFRAME_MULTRES = 0, VM_CFRAME_L = 2, VM_CFRAME_PC = 3 };
 /* Bits of global_State.hookmask above LUA_MASK*, and of dispatchmode. */
@@ -99,6 +118,8 @@ typedef struct vm_layout {
     bool has_jit;
     bool has_integers; /* small integers have a representation of their own (LJ_DUALNUM) */
     uint8_t flag_nojit, flag_iloop; /* bits of GCproto.flags; 0 where the JIT is compiled out */
+    bool has_traces; /* compiled code can be told apart (vm_trace.c); else all of it must be dropped */
+    uint8_t ir_kgc;  /* IR opcode of a constant object */
     lua_CFunction string_dump;
     int bc_event, trace_event; /* indices of these events' handlers in registry._VMEVENTS; 0: compiled out */
     ptrdiff_t g_vmevmask; /* cache of the events that have a handler; VM_EVENTS_UNKNOWN makes LuaJIT look again */
@@ -186,12 +207,31 @@ int vm_proto_line(const vm_proto *pt, uint32_t index);
 /* True if some instruction but the header is on the line. */
 bool vm_proto_has_line(const vm_proto *pt, int line);
 
-/* Visit objects of a type, newest first, all or down to (not including) the object `stop`; dead ones that the collector
+/* Visit objects of a type (all types where it is negative), newest first, all or down to (not including) the object `stop`; dead ones that the collector
  * has not freed yet are left out. `white` is the colour of a new object: vm_gc_white(). `visit` must not run the
  * collector; false ends the walk. */
 typedef bool (*vm_visit_fn)(void *object, void *arg);
 void vm_walk(const vm *v, uint8_t white, int type, const void *stop, vm_visit_fn visit, void *arg);
 /* The colour of new objects; pushes the new table it looked at. May raise a memory error. */
 uint8_t vm_gc_white(lua_State *L);
+
+/* ---- Compiled code (vm_trace.c) --------------------------------------------------------------------------------- */
+
+typedef struct vm_trace vm_trace; /* a GCtrace */
+
+/* Find out whether traces have the layout we know; compiles one in the scratch VM. */
+void vm_learn_traces(lua_State *S, vm_layout *lay);
+static inline unsigned vm_u16(const void *object, ptrdiff_t offset) {
+    uint16_t v;
+    memcpy(&v, (const char *)object + offset, sizeof(v));
+    return v;
+}
+static inline unsigned vm_trace_number(const vm_trace *t) { return vm_u16(t, VM_TR_TRACENO); } /* 0: dropped */
+static inline unsigned vm_trace_link(const vm_trace *t) { return vm_u16(t, VM_TR_LINK); }
+static inline unsigned vm_trace_root(const vm_trace *t) { return vm_u16(t, VM_TR_ROOT); } /* 0: is a root */
+/* True if the trace holds code of the function, or may. */
+bool vm_trace_mentions(const vm_layout *lay, const vm_trace *t, const vm_proto *pt);
+/* True if the trace continues another one after a call that cannot be compiled ("stitched"). */
+bool vm_trace_is_stitched(const vm_layout *lay, const vm_trace *t);
 
 #endif

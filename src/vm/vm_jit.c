@@ -1,5 +1,5 @@
 /*
- * What the JIT compiler does to functions and slots, tried out on the scratch VM. Nothing is compiled there.
+ * What the JIT compiler does to functions and slots, tried out on the scratch VM.
  */
 #include <lauxlib.h>
 #include <luajit.h>
@@ -111,6 +111,8 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
     if ((vm_u8(vm_ptr(S, VM_L_GLREF), lay->g_dispatchmode) & VM_MODE_JIT) == 0) return false;
     for (unsigned i = 0; i < VM_FUNC_SLOTS; i++) lay->func_handler[1][i] = dispatch[lay->static_len + i];
     bool ok = learn_flags(S, lay);
+    lua_settop(S, 0);
+    if (ok) vm_learn_traces(S, lay);
     luaJIT_setmode(S, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     return ok;
 }

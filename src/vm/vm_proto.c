@@ -52,7 +52,7 @@ uint8_t vm_gc_white(lua_State *L) {
 void vm_walk(const vm *v, uint8_t white, int type, const void *stop, vm_visit_fn visit, void *arg) {
     uint8_t dead = white ^ GC_WHITES;
     for (char *o = vm_ptr(v->g, v->lay->g_gcroot); o != NULL && o != stop; o = vm_ptr(o, VM_GC_NEXT)) {
-        if (vm_u8(o, VM_GC_TYPE) != type || (vm_u8(o, VM_GC_MARKED) & GC_WHITES) == dead) continue;
+        if ((type >= 0 && vm_u8(o, VM_GC_TYPE) != type) || (vm_u8(o, VM_GC_MARKED) & GC_WHITES) == dead) continue;
         if (!visit(o, arg)) return;
     }
 }
