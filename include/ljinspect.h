@@ -12,7 +12,8 @@
  *     the same time.
  *   - Errors are negative values of `enum ljinspect_error`; ljinspect_strerror() names them. Nothing here raises a Lua
  *     error unless its comment says so, and nothing aborts the host.
- *   - Unless a comment says otherwise a function leaves the Lua stack as it found it.
+ *   - Unless a comment says otherwise a function leaves the Lua stack as it found it. It needs LUA_MINSTACK free slots
+ *     there, which is what a C function has at its start; a caller that has used them up calls lua_checkstack() first.
  */
 #ifndef LJINSPECT_H
 #define LJINSPECT_H

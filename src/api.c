@@ -56,7 +56,6 @@ static bool read_filter(lua_State *L, const ljinspect_filter *f, filter *out) {
 int64_t ljinspect_set_hook(lua_State *L, const char *file, int line, int func, const ljinspect_filter *f) {
     set_request r = {.file = file != NULL ? file : stdin_source, .line = line, .func = func != 0};
     if (L == NULL || f == NULL || line < 1 || line > HOOKS_LINE_MAX) return LJINSPECT_ERR_ARGUMENT;
-    if (!lua_checkstack(L, LUA_MINSTACK)) return LJINSPECT_ERR_NOMEM;
     if ((func != 0 && !lua_isfunction(L, func)) || !read_filter(L, f, &r.filter)) return LJINSPECT_ERR_ARGUMENT;
     int error, nargs = 0;
     context *c = context_get(L, &error);

@@ -194,15 +194,14 @@ static const char *error_text(lua_State *L, char *buffer, size_t size) {
 
 void capture_run(context *c, lua_State *L, hook *h) {
     run r = {.hook = h};
+    char buffer[64];
     h->hits++;
-    if (!lua_checkstack(L, LUA_MINSTACK)) {
-        h->errors++;
-        log_message(c, L, LJINSPECT_ERROR, "%s: no stack left to run the filter; hook removed", h->key);
-        context_remove(c, L, c->hooks, h);
-        return;
-    }
-    if (context_call(c, L, call_filter, &r, 0) != 0) {
-        char buffer[64];
+    int status = context_call(c, L, call_filter, &r, 0);
+    if (status == LUA_ERRMEM) {
+        r.keep = true;
+        log_message(c, L, LJINSPECT_ERROR, "%s: no memory for the filter, hook kept", h->key);
+        lua_pop(L, 1);
+    } else if (status != 0) {
         r.keep = false;
         h->errors++;
         log_message(c, L, LJINSPECT_ERROR, "%s: error in filter, hook removed: %s", h->key,

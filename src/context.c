@@ -10,14 +10,16 @@
 #include "hooksfile.h"
 #include "log.h"
 
-/* The registry holds, under the addresses of these: the context's owner, and the function context_call runs. */
-static char owner_key, runner_key;
+/* Where the registry holds the context's owner and the function that context_call runs. Numbers, because looking them up
+ * neither allocates nor raises an error, as a string or a light userdata may; negative, because luaL_ref counts from 1. */
+enum { OWNER_KEY = -0x6c6a6901, RUNNER_KEY = -0x6c6a6902 };
 
-/* And under this name the owner again, so that a second copy of the library in the process notices the first. */
-static const char shared_name[] = "ljinspect.owner";
+/* Differs between copies of the library in one process. */
+static const char this_copy;
 
 /* A userdata whose finalizer is the end of the context. */
 typedef struct owner {
+    const char *copy; /* &this_copy */
     context *context; /* NULL once closed */
 } owner;
 
@@ -36,8 +38,7 @@ static int runner(lua_State *L) {
 int context_call(context *c, lua_State *L, context_body body, void *arg, int nargs) {
     const struct context_job job = {.body = body, .arg = arg}, *outer = c->job;
     c->job = &job;
-    lua_pushlightuserdata(L, &runner_key);
-    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, RUNNER_KEY);
     lua_insert(L, -1 - nargs);
     int status = lua_pcall(L, nargs, 0, 0);
     c->job = outer;
@@ -114,26 +115,23 @@ static int owner_gc(lua_State *L) {
     return 0;
 }
 
-typedef struct request {
-    context *context;
-    bool create;
-    int error;
-} request;
-
-/* Look for the context. True when the answer is known: found, foreign or closed. */
-static bool look_up(lua_State *L, request *r) {
-    lua_pushlightuserdata(L, &owner_key);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-    owner *o = lua_touserdata(L, -1);
-    if (o != NULL) {
-        r->context = o->context;
-        if (o->context == NULL) r->error = LJINSPECT_ERR_CLOSED;
+/* Look for the context: whether the answer is known, *context or *error being set. Raises no error. */
+static bool look_up(lua_State *L, context **c, int *error) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, OWNER_KEY);
+    bool none = lua_isnil(L, -1);
+    bool ours = lua_type(L, -1) == LUA_TUSERDATA && lua_objlen(L, -1) == sizeof(owner);
+    const owner *o = ours ? lua_touserdata(L, -1) : NULL;
+    lua_pop(L, 1);
+    *c = NULL;
+    *error = 0;
+    if (none) return false;
+    if (o == NULL || o->copy != &this_copy) {
+        *error = LJINSPECT_ERR_FOREIGN;
     } else {
-        lua_pushstring(L, shared_name);
-        lua_rawget(L, LUA_REGISTRYINDEX);
-        if (!lua_isnil(L, -1)) r->error = LJINSPECT_ERR_FOREIGN;
+        *c = o->context;
+        if (o->context == NULL) *error = LJINSPECT_ERR_CLOSED;
     }
-    return o != NULL || r->error != 0;
+    return true;
 }
 
 /* Make the context of the VM; NULL where no engine works. What an error on the way leaves behind is freed by the owner's
@@ -141,6 +139,7 @@ static bool look_up(lua_State *L, request *r) {
 static context *create(lua_State *L) {
     owner *o = lua_newuserdata(L, sizeof *o);
     int at = lua_gettop(L);
+    o->copy = &this_copy;
     o->context = NULL;
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, owner_gc);
@@ -156,10 +155,9 @@ static context *create(lua_State *L) {
     c->hooks = hooks_new(filter_release, c);
     if (c->hooks == NULL) luaL_error(L, "not enough memory");
 
-    lua_pushlightuserdata(L, &runner_key);
     lua_pushvalue(L, at);
     lua_pushcclosure(L, runner, 1);
-    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_rawseti(L, LUA_REGISTRYINDEX, RUNNER_KEY);
     const engine_host host = {.owner = c,
                               .table = &c->hooks,
                               .anchor = c->anchor,
@@ -170,50 +168,42 @@ static context *create(lua_State *L) {
     c->engine = engine_open(L, &host);
     if (c->engine == NULL) return NULL;
 
-    lua_pushlightuserdata(L, &owner_key);
     lua_pushvalue(L, at);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-    lua_pushstring(L, shared_name);
-    lua_pushvalue(L, at);
-    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_rawseti(L, LUA_REGISTRYINDEX, OWNER_KEY);
     return c;
 }
 
-static int obtain(lua_State *L) {
-    request *r = lua_touserdata(L, 1);
-    if (!look_up(L, r) && r->create) {
-        r->error = LJINSPECT_ERR_NOMEM; /* where create() raises an error */
-        r->context = create(L);
-        r->error = r->context != NULL ? 0 : LJINSPECT_ERR_ENGINE;
-    }
+typedef struct creation {
+    context *context;
+    int error;
+} creation;
+
+static int create_protected(lua_State *L) {
+    creation *r = lua_touserdata(L, 1);
+    r->error = LJINSPECT_ERR_NOMEM; /* where create() raises an error */
+    r->context = create(L);
+    r->error = r->context != NULL ? 0 : LJINSPECT_ERR_ENGINE;
     return 0;
 }
 
-static context *context_request(lua_State *L, bool make, int *error) {
-    request r = {.create = make};
+context *context_find(lua_State *L, int *error) {
+    context *c;
     *error = LJINSPECT_ERR_ARGUMENT;
     if (L == NULL) return NULL;
-    /* lua_cpcall needs room for a function and its argument (lj_api.c, cpcall). */
-    if (!lua_checkstack(L, LUA_MINSTACK)) {
-        *error = LJINSPECT_ERR_NOMEM;
-        return NULL;
-    }
-    if (lua_cpcall(L, obtain, &r) != 0) {
-        lua_pop(L, 1);
-        r.context = NULL;
-        if (r.error == 0) r.error = LJINSPECT_ERR_NOMEM;
-    }
-    *error = r.error;
-    if (r.context != NULL) r.context->engine->class->maintain(r.context->engine, L);
-    return r.context;
+    if (look_up(L, &c, error) && c != NULL) c->engine->class->maintain(c->engine, L);
+    return c;
 }
 
 context *context_get(lua_State *L, int *error) {
-    return context_request(L, true, error);
-}
-
-context *context_find(lua_State *L, int *error) {
-    return context_request(L, false, error);
+    context *c = context_find(L, error);
+    if (c != NULL || *error != 0) return c;
+    creation r = {.error = LJINSPECT_ERR_NOMEM};
+    if (lua_cpcall(L, create_protected, &r) != 0) {
+        lua_pop(L, 1);
+        r.context = NULL;
+    }
+    *error = r.error;
+    return r.context;
 }
 
 /* ---- Hooks ---- */

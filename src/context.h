@@ -3,6 +3,7 @@
  * registry. Lives until the VM is closed.
  *
  * Lua errors: a function here raises none unless its comment says so. What may fail inside Lua runs in context_call().
+ * Stack: each function takes it that L has LUA_MINSTACK free slots, less the few that callers within the library use.
  */
 #ifndef LJINSPECT_CONTEXT_H
 #define LJINSPECT_CONTEXT_H

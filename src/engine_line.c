@@ -17,6 +17,7 @@
 #include "code_search.h"
 #include "engine.h"
 #include "line_jit.h"
+#include "line_program.h"
 #include "line_wake.h"
 #include "ljinspect.h"
 #include "visits.h"
@@ -37,12 +38,7 @@ typedef struct line_engine {
     line_jit jit;
     line_wake wake;
     visits visits;
-    /* The debug hook that the program has set: called through, and put back at the end. Atomic because the watcher's
-     * thread reads the VM's hook when it wakes a sleeping VM. */
-    _Atomic(lua_Hook) program;
-    atomic_int program_mask;
-    atomic_int program_count;
-    int program_left; /* instructions until the program's count hook is due */
+    line_program program;
 } line_engine;
 
 /* ---- One debug hook function per engine, so that an event finds its engine without a look-up ---- */
@@ -51,7 +47,8 @@ static void on_event(line_engine *e, lua_State *L, lua_Debug *ar);
 
 enum { SLOTS = 64 };
 static _Atomic(line_engine *) slots[SLOTS];
-static char engine_key; /* registry: the engine, for VMs that came when all slots were taken */
+/* Registry: a userdata with the engine's address, for VMs that came when all slots were taken. */
+enum { ENGINE_KEY = -0x6c6a6903 };
 
 #define HOOK(n)                                                                    \
     static void hook_##n(lua_State *L, lua_Debug *ar) {                    \
@@ -65,11 +62,10 @@ static char engine_key; /* registry: the engine, for VMs that came when all slot
 HOOKS_8(0) HOOKS_8(1) HOOKS_8(2) HOOKS_8(3) HOOKS_8(4) HOOKS_8(5) HOOKS_8(6) HOOKS_8(7)
 
 static void hook_any(lua_State *L, lua_Debug *ar) {
-    lua_pushlightuserdata(L, &engine_key);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-    line_engine *e = lua_touserdata(L, -1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ENGINE_KEY);
+    line_engine *const *box = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    if (e != NULL) on_event(e, L, ar);
+    if (box != NULL && *box != NULL) on_event(*box, L, ar);
 }
 
 static const lua_Hook hook_functions[SLOTS + 1] = {NAMES_8(0), NAMES_8(1), NAMES_8(2), NAMES_8(3), NAMES_8(4),
@@ -93,10 +89,10 @@ static bool installed(const line_engine *e, lua_State *L) {
 }
 
 /* What the VM must call us for. Every instruction counts while a visit of a one-line loop is open, and where the program
- * has a count hook of its own, which is then counted out in on_event. */
+ * has a count hook of its own. */
 static void set_events(line_engine *e, lua_State *L) {
     int mask = EVENTS, count = 0;
-    if (e->visits.looping > 0 || (atomic_load(&e->program_mask) & LUA_MASKCOUNT) != 0) {
+    if (e->visits.looping > 0 || line_program_counts(&e->program)) {
         mask |= LUA_MASKCOUNT;
         count = 1;
     }
@@ -106,20 +102,12 @@ static void set_events(line_engine *e, lua_State *L) {
 
 /* Put our hook in, before the one that the program has set. Also called by the watcher's thread, see line_wake.h. */
 static void install(line_engine *e, lua_State *L) {
-    if (!installed(e, L)) {
-        atomic_store(&e->program_mask, lua_gethookmask(L));
-        atomic_store(&e->program_count, lua_gethookcount(L));
-        atomic_store(&e->program, lua_gethook(L));
-        e->program_left = lua_gethookcount(L);
-    }
+    if (!installed(e, L)) line_program_take(&e->program, L);
     set_events(e, L);
 }
 
 static void uninstall(line_engine *e, lua_State *L) {
-    if (installed(e, L))
-        lua_sethook(L, atomic_load(&e->program), atomic_load(&e->program_mask), atomic_load(&e->program_count));
-    atomic_store(&e->program, NULL);
-    atomic_store(&e->program_mask, 0);
+    if (installed(e, L)) line_program_give_back(&e->program, L);
     visits_clear(&e->visits);
 }
 
@@ -198,21 +186,12 @@ static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
     if (e->arms > 0 && installed(e, L)) set_events(e, L);
 }
 
-/* Whether the program's own hook wants this event. Each of its instructions is counted here while ours counts too. */
-static bool program_wants(line_engine *e, int event, int mask) {
-    if ((mask & (1 << event)) == 0) return false;
-    if (event != LUA_HOOKCOUNT) return true;
-    if (--e->program_left > 0) return false;
-    e->program_left = atomic_load(&e->program_count);
-    return true;
-}
-
-/* The program's hook runs last: it may raise an error or yield, and then nothing of ours is left undone. */
+/* The program's hook runs last: it may raise an error or yield, and then nothing of ours is left undone. It is asked for
+ * first: this event is its own even if we give the hook back meanwhile. */
 static void on_event(line_engine *e, lua_State *L, lua_Debug *ar) {
-    lua_Hook program = atomic_load_explicit(&e->program, memory_order_relaxed);
-    int mask = atomic_load_explicit(&e->program_mask, memory_order_relaxed);
+    lua_Hook program = line_program_wants(&e->program, L, ar);
     on_own_event(e, L, ar);
-    if (program != NULL && program_wants(e, ar->event, mask)) program(L, ar);
+    if (program != NULL) program(L, ar);
 }
 
 /* ---- The interface ---- */
@@ -223,16 +202,25 @@ static void line_cycle(void *line, lua_State *L) {
 }
 
 static engine *line_open(lua_State *L, const engine_host *host) {
+    line_jit jit;
+    line_program program = {.yield = NULL};
+    line_engine **box = lua_newuserdata(L, sizeof *box);
+    *box = NULL;
+    lua_rawseti(L, LUA_REGISTRYINDEX, ENGINE_KEY);
+    line_program_open(&program, L);
+    line_jit_open(&jit, L);
     line_engine *e = calloc(1, sizeof *e);
-    if (e == NULL) luaL_error(L, "not enough memory");
-    lua_pushlightuserdata(L, &engine_key);
-    lua_pushlightuserdata(L, e);
+    if (e == NULL) {
+        line_jit_close(&jit, L);
+        luaL_error(L, "not enough memory");
+    }
+    *box = e;
     e->base.class = &engine_line;
     e->base.host = *host;
+    e->jit = jit;
+    e->program.yield = program.yield;
     e->wake.cycle = line_cycle;
     e->wake.engine = e;
-    line_jit_open(&e->jit, L);
-    lua_rawset(L, LUA_REGISTRYINDEX);
     take_slot(e);
     line_wake_here(&e->wake);
     return &e->base;
@@ -245,9 +233,8 @@ static void line_close(engine *base, lua_State *L, bool closing) {
     uninstall(e, L);
     leave_slot(e);
     line_jit_close(&e->jit, L);
-    lua_pushlightuserdata(L, &engine_key);
     lua_pushnil(L);
-    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_rawseti(L, LUA_REGISTRYINDEX, ENGINE_KEY);
     free(e);
 }
 
@@ -267,7 +254,6 @@ static void mark_present(line_engine *e, lua_State *L, const char *file, size_t 
 static int line_arm(engine *base, lua_State *L, const char *file, size_t file_len, int line, int func) {
     line_engine *e = (line_engine *)base;
     (void)func;
-    if (!lua_checkstack(L, 8)) return LJINSPECT_ERR_NOMEM;
     if (e->arms == 0 && !e->unfinished) {
         int error = line_jit_off(&e->jit, L);
         if (error != 0) return error;

@@ -30,6 +30,7 @@ struct hooksfile {
     watcher *watcher;
     watch_state state; /* as last dealt with */
     uint64_t content;  /* digest of what was last applied */
+    bool refused;      /* it could not be read or was not trusted: that is logged once per state */
     bool fresh;        /* the file was written so shortly before it was read that a later write may look the same */
     bool announced;    /* the log says that it is watched */
     bool applied;      /* the hooks in force are this file's */
@@ -107,13 +108,16 @@ done:
 typedef struct application {
     hooksfile *file;
     const content *text;
+    bool no_memory; /* to compile it */
 } application;
 
 static void run_chunk(lua_State *L, context *c, void *arg) {
-    const application *a = arg;
+    application *a = arg;
     (void)c;
     lua_pushfstring(L, "@%s", a->file->path);
-    if (luaL_loadbufferx(L, a->text->bytes, a->text->size, lua_tostring(L, -1), "t") != 0) lua_error(L);
+    int status = luaL_loadbufferx(L, a->text->bytes, a->text->size, lua_tostring(L, -1), "t");
+    a->no_memory = status == LUA_ERRMEM;
+    if (status != 0) lua_error(L);
     lua_call(L, 0, 0);
 }
 
@@ -156,25 +160,26 @@ static void log_applied(hooksfile *f, context *c, lua_State *L) {
 static int apply(hooksfile *f, context *c, lua_State *L, const content *text) {
     application a = {.file = f, .text = text};
     int error;
-    if (!lua_checkstack(L, LUA_MINSTACK) || context_stage(c) != 0) {
+    if (context_stage(c) != 0) {
         log_message(c, L, LJINSPECT_ERROR, "hooks file %s: not enough memory", f->path);
         return LJINSPECT_ERR_NOMEM;
     }
     c->applying = true;
     int status = context_call(c, L, run_chunk, &a, 0);
     c->applying = false;
+    if (status == 0)
+        error = context_commit(c, L);
+    else
+        error = status == LUA_ERRMEM || a.no_memory ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_HOOKSFILE;
+    context_unstage(c); /* before anything is logged: a logger may set hooks */
     if (status != 0) {
         const char *text_of_error = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
         log_message(c, L, LJINSPECT_ERROR, "hooks file %s failed, hooks left as they were: %s", f->path, text_of_error);
         lua_pop(L, 1);
-        error = status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_HOOKSFILE;
-    } else {
-        error = context_commit(c, L);
-        if (error != 0)
-            log_message(c, L, LJINSPECT_ERROR, "hooks file %s could not be put into force, hooks left as they were: %s",
-                        f->path, ljinspect_strerror(error));
+    } else if (error != 0) {
+        log_message(c, L, LJINSPECT_ERROR, "hooks file %s could not be put into force, hooks left as they were: %s",
+                    f->path, ljinspect_strerror(error));
     }
-    context_unstage(c);
     return error;
 }
 
@@ -198,6 +203,11 @@ static bool is_fresh(const char *path) {
     return age_ms < 50;
 }
 
+/* Whether an error says nothing about the file. */
+static bool is_passing(int reason) {
+    return reason == ENOMEM || reason == EMFILE || reason == ENFILE || reason == EINTR;
+}
+
 static void announce(hooksfile *f, context *c, lua_State *L) {
     int reason = watch_inotify_errno(f->watcher);
     f->announced = true;
@@ -213,7 +223,7 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
     c->engine->class->awake(c->engine, L);
     watch_state now = watch_look(f->path); /* before it is read: what changes later is a change again */
     bool same = now.error == f->state.error && now.digest == f->state.digest;
-    if (!reported && same && !f->fresh) return 0;
+    if (same && (f->refused || (!reported && !f->fresh))) return 0;
     f->state = now;
     if (now.error == ENOENT || now.error == ENOTDIR) {
         f->fresh = false;
@@ -222,6 +232,7 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
     bool fresh = is_fresh(f->path);
     content text = {0};
     int error = load(f, c, L, &text);
+    f->refused = error != 0;
     f->fresh = fresh && error == 0;
     if (error == 0 && same && digest(&text) == f->content) {
         free(text.bytes);
@@ -231,7 +242,11 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
         f->content = digest(&text);
         error = apply(f, c, L, &text);
     }
+    int reason = errno;
     free(text.bytes);
+    errno = reason;
+    if (error == LJINSPECT_ERR_NOMEM || (error == LJINSPECT_ERR_SYSTEM && is_passing(errno)))
+        f->state = (watch_state){.error = -1}; /* once more at the next poll */
     if (error != 0) return error;
     f->applied = true;
     log_applied(f, c, L);

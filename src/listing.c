@@ -38,7 +38,6 @@ static int fill(listing *l, context *c, lua_State *L) {
     bool known = true;
     for (size_t i = 0; i < l->n; i++) known = known && l->hooks[i]->places > 0;
     if (known) return 0;
-    if (!lua_checkstack(L, LUA_MINSTACK)) return LJINSPECT_ERR_NOMEM;
     if (context_call(c, L, locate, l, 0) != 0) {
         lua_pop(L, 1);
         return LJINSPECT_ERR_NOMEM;

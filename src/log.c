@@ -124,7 +124,7 @@ void log_message(context *c, lua_State *L, enum ljinspect_level level, const cha
     memcpy(text, prefix, sizeof prefix - 1);
     escape(text + sizeof prefix - 1, raw);
     message m = {.level = level, .text = text};
-    if (!c->logging && lua_checkstack(L, 4)) {
+    if (!c->logging) {
         c->logging = true;
         if (context_call(c, L, to_sink, &m, 0) != 0) lua_pop(L, 1);
         c->logging = false;

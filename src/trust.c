@@ -45,70 +45,73 @@ static void check_directory(checker *c, const char *path, bool holds) {
     if (holds || (st.st_mode & S_ISVTX) == 0) check_mode(c, &st, "directory", path);
 }
 
-static void check_path(checker *c, const char *path);
-
-/* Check what the link `path` in `directory` points at, followed by the rest of the path. */
-static void check_link(checker *c, const char *directory, const char *path, const char *rest) {
-    char target[PATH_MAX], joined[3 * PATH_MAX];
+/* Put the text of the link `path` in front of what is left of the way. False: refused. */
+static bool follow(checker *c, const char *path, char pending[PATH_MAX]) {
+    char target[PATH_MAX];
     ssize_t n = readlink(path, target, sizeof target - 1);
-    if (n < 0) {
-        refuse(c, "link", path, strerror(errno));
-        return;
+    const char *reason = NULL;
+    if (n < 0)
+        reason = strerror(errno);
+    else if (++c->links > LINKS_MAX)
+        reason = strerror(ELOOP);
+    else if ((size_t)n + 1 + strlen(pending) + 1 > PATH_MAX)
+        reason = strerror(ENAMETOOLONG);
+    if (reason != NULL) {
+        refuse(c, "link", path, reason);
+        return false;
     }
-    target[n] = '\0';
-    if (++c->links > LINKS_MAX) {
-        refuse(c, "link", path, strerror(ELOOP));
-        return;
-    }
-    if (target[0] == '/')
-        snprintf(joined, sizeof joined, "%s%s%s", target, *rest != '\0' ? "/" : "", rest);
-    else
-        snprintf(joined, sizeof joined, "%s/%s%s%s", directory, target, *rest != '\0' ? "/" : "", rest);
-    check_path(c, joined);
+    memmove(pending + n + 1, pending, strlen(pending) + 1);
+    memcpy(pending, target, (size_t)n);
+    pending[n] = '/';
+    return true;
 }
 
-/* Check every directory and link of an absolute path, then the path it leads to. A component "..": the directory before
- * it was checked, and so was every one above it, for the walk came through them or through a link that named them. */
+/* Walk an absolute path component by component, as the kernel does, and check every directory and link on the way.
+ * `so_far` is where the walk stands, without links in it; `pending` is the rest. */
 static void check_path(checker *c, const char *path) {
-    char so_far[PATH_MAX] = "/";
-    size_t len = 1; /* of so_far */
-    const char *p = path;
+    char so_far[PATH_MAX] = "/", next[PATH_MAX], pending[PATH_MAX];
+    if (strlen(path) >= sizeof pending) {
+        refuse(c, "path", path, strerror(ENAMETOOLONG));
+        return;
+    }
+    strcpy(pending, path);
     while (c->ok) {
-        while (*p == '/') p++;
-        if (*p == '\0') return;
-        size_t n = strcspn(p, "/");
-        const char *rest = p + n;
-        while (*rest == '/') rest++;
-        bool last = *rest == '\0';
+        char *p = pending + strspn(pending, "/");
+        size_t n = strcspn(p, "/"), len = strcmp(so_far, "/") == 0 ? 0 : strlen(so_far);
+        const char *rest = p + n + strspn(p + n, "/");
+        struct stat st;
+        if (n == 0) return;
         if (n == 1 && p[0] == '.') {
-            p = rest;
+            memmove(pending, rest, strlen(rest) + 1);
             continue;
         }
-        char next[PATH_MAX];
+        if (n == 2 && p[0] == '.' && p[1] == '.') {
+            char *up = strrchr(so_far, '/');
+            up[up == so_far ? 1 : 0] = '\0';
+            memmove(pending, rest, strlen(rest) + 1);
+            continue;
+        }
         if (len + 1 + n >= sizeof next) {
             refuse(c, "path", path, strerror(ENAMETOOLONG));
             return;
         }
         memcpy(next, so_far, len);
-        size_t at = len > 1 ? len : 0;
-        next[at] = '/';
-        memcpy(next + at + 1, p, n);
-        next[at + 1 + n] = '\0';
-        struct stat st;
+        next[len] = '/';
+        memcpy(next + len + 1, p, n);
+        next[len + 1 + n] = '\0';
         if (lstat(next, &st) != 0) {
             refuse(c, "path", next, strerror(errno));
             return;
         }
-        bool link = S_ISLNK(st.st_mode);
-        check_directory(c, so_far, last || link);
-        if (link) {
+        check_directory(c, so_far, *rest == '\0' || S_ISLNK(st.st_mode));
+        memmove(pending, rest, strlen(rest) + 1);
+        if (S_ISLNK(st.st_mode)) {
             check_owner(c, &st, "link", next);
-            if (c->ok) check_link(c, so_far, next, rest);
-            return;
+            if (!c->ok || !follow(c, next, pending)) return;
+            if (pending[0] == '/') strcpy(so_far, "/");
+        } else {
+            strcpy(so_far, next);
         }
-        len = at + 1 + n;
-        memcpy(so_far, next, len + 1);
-        p = rest;
     }
 }
 

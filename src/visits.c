@@ -100,6 +100,12 @@ void visits_close_from(visits *v, const void *thread, int depth) {
     }
 }
 
+void visits_mark_away(visits *v, const void *thread, int depth) {
+    if (v->count == 0) return;
+    for (visit *x = v->buckets[bucket_of(v, thread)]; x != NULL; x = x->next)
+        if (x->thread == thread && x->depth < depth) x->away = true;
+}
+
 void visits_step(visits *v, const void *thread, int depth) {
     for (size_t b = 0; v->count > 0 && b <= v->mask; b++) {
         for (visit *x = v->buckets[b]; x != NULL; x = x->next) {

@@ -49,6 +49,9 @@ void visits_close(visits *v, visit *which);
 /* The frame at `depth` ended or a call took its place: it and all above it are gone. */
 void visits_close_from(visits *v, const void *thread, int depth);
 
+/* A frame of the thread above these is running: note that in those below `depth`. */
+void visits_mark_away(visits *v, const void *thread, int depth);
+
 /* An instruction of the frame (thread, depth) is about to run; needed only while `looping` is not 0. */
 void visits_step(visits *v, const void *thread, int depth);
 
