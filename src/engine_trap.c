@@ -98,7 +98,7 @@ static int refresh_body(lua_State *L) {
     if (j->e->n_keys == 0 && j->e->watching_code) {
         j->e->watching_code = false;
         trap_last_hook(j->e, L);
-        if (trap_drop_all(j->e, L) != 0) j->e->flush_due = true;
+        if (trap_drop_given_up(j->e, L) != 0) j->e->flush_due = true;
     }
     return 0;
 }

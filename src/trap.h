@@ -96,6 +96,7 @@ typedef struct trap_engine {
         const vm_ins *pc;
     } ret;
     const vm_proto *step_anchor; /* kept alive by the registry since the last step */
+    const void *begin;           /* table kept in the registry: objects newer than it came after the first hook */
     const void *sentinel;        /* table kept in the registry: objects newer than it were not searched for code */
 } trap_engine;
 
@@ -174,8 +175,9 @@ void trap_abort_recording(trap_engine *e, lua_State *L);
  *   TRIED     weak keys: functions LuaJIT began to compile while hooks were armed; true where it had not given up on one
  *             of its loops before
  *   DUMP      string.dump, while it leads to us
+ *   BEGIN     a table that was new when the first hook came
  */
-enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_TRIED, TRAP_DUMP };
+enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_TRIED, TRAP_DUMP, TRAP_BEGIN };
 void trap_push_part(trap_engine *e, lua_State *L, int part);
 void trap_set_part(trap_engine *e, lua_State *L, int part); /* pops the value; may raise a memory error */
 void trap_push_weak_table(lua_State *L);                    /* may raise a memory error */
@@ -211,13 +213,15 @@ typedef struct trap_doomed {
 } trap_doomed;
 
 bool trap_doomed_add(trap_doomed *d, const vm_trace *t); /* false when memory is short */
-/* Choose those that hold code of `protos`, or lead there. The collector must not have run since they were added. */
+/* Choose those that hold code of `protos` (or, if NULL, those with which LuaJIT gave up), or lead there. The collector must not have run since they were added. */
 void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *protos, size_t n);
 /* Drop them, or abort a recording. 0, or LJINSPECT_ERR_BUSY where LuaJIT forbids it now. */
 int trap_doomed_drop(trap_doomed *d, trap_engine *e, lua_State *L);
 void trap_doomed_free(trap_doomed *d);
-/* Drop all compiled code; returns as above. */
+/* Drop all compiled code; what was compiled since the first hook but ends where LuaJIT gave up. Return as above; the
+ * second may raise a memory error. */
 int trap_drop_all(trap_engine *e, lua_State *L);
+int trap_drop_given_up(trap_engine *e, lua_State *L);
 
 /* ---- trap_events.c: what the program does that concerns traps --------------------------------------------------- */
 

@@ -242,7 +242,9 @@ void trap_first_hook(trap_engine *e, lua_State *L) {
     trap_push_weak_table(L);
     trap_set_part(e, L, TRAP_TRIED);
     lua_createtable(L, 0, 0);
-    e->sentinel = lua_topointer(L, -1);
+    e->begin = e->sentinel = lua_topointer(L, -1);
+    lua_pushvalue(L, -1);
+    trap_set_part(e, L, TRAP_BEGIN);
     trap_set_part(e, L, TRAP_SENTINEL);
     trap_watch_code(e, L);
     take_dump(e, L);

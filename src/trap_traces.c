@@ -72,9 +72,9 @@ void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *p
         return;
     }
     for (size_t i = 0; i < d->n; i++) {
-        for (size_t k = 0; k < n && !doomed[d->traces[i].number]; k++) {
-            doomed[d->traces[i].number] = vm_trace_mentions(lay, d->traces[i].t, protos[k]);
-        }
+        const trap_doomed_trace *t = &d->traces[i];
+        if (protos == NULL) doomed[t->number] = vm_trace_gave_up(t->t);
+        for (size_t k = 0; k < n && !doomed[t->number]; k++) doomed[t->number] = vm_trace_mentions(lay, t->t, protos[k]);
     }
     while (change) {
         change = false;
@@ -107,4 +107,23 @@ int trap_doomed_drop(trap_doomed *d, trap_engine *e, lua_State *L) {
         luaJIT_setmode(L, d->traces[i].number, LUAJIT_MODE_TRACE | LUAJIT_MODE_FLUSH);
     }
     return 0;
+}
+
+static bool collect_trace(void *object, void *arg) {
+    trap_doomed *d = arg;
+    if (!trap_doomed_add(d, object)) d->all = true;
+    return true;
+}
+
+/* What LuaJIT compiled around hooked functions, and gave up on, it shall try again. */
+int trap_drop_given_up(trap_engine *e, lua_State *L) {
+    trap_doomed d = {.n = 0};
+    if (!e->v.lay->has_jit) return 0;
+    uint8_t white = vm_gc_white(L);
+    vm_walk(&e->v, white, VM_TYPE_TRACE, e->begin, collect_trace, &d);
+    lua_pop(L, 1);
+    trap_doomed_choose(&d, e->v.lay, NULL, 0);
+    int rc = trap_doomed_drop(&d, e, L);
+    trap_doomed_free(&d);
+    return rc;
 }

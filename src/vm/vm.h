@@ -88,6 +88,7 @@ enum {
     VM_TR_TRACENO = 104,
     VM_TR_LINK = 106,
     VM_TR_ROOT = 108,
+    VM_TR_LINKTYPE = 116,
     VM_IR_SIZE = 8,
     VM_IR_OP = 5
 };
@@ -231,6 +232,8 @@ static inline unsigned vm_trace_link(const vm_trace *t) { return vm_u16(t, VM_TR
 static inline unsigned vm_trace_root(const vm_trace *t) { return vm_u16(t, VM_TR_ROOT); } /* 0: is a root */
 /* True if the trace holds code of the function, or may. */
 bool vm_trace_mentions(const vm_layout *lay, const vm_trace *t, const vm_proto *pt);
+/* True if the trace ends in the interpreter because LuaJIT gave up on compiling what follows. */
+bool vm_trace_gave_up(const vm_trace *t);
 /* True if the trace continues another one after a call that cannot be compiled ("stitched"). */
 bool vm_trace_is_stitched(const vm_layout *lay, const vm_trace *t);
 

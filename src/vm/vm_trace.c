@@ -39,6 +39,15 @@ bool vm_trace_mentions(const vm_layout *lay, const vm_trace *t, const vm_proto *
     return false;
 }
 
+enum { LINK_LOOP = 2, LINK_INTERPRETER = 6, LINK_STITCH = 8 }; /* lj_jit.h: LJ_TRLINK_* */
+
+/* A side exit after too many tries (lj_record.c: lj_record_setup), or a call after which nothing could be compiled, which
+ * links the trace to itself (lj_trace.c: trace_abort). */
+bool vm_trace_gave_up(const vm_trace *t) {
+    uint8_t type = vm_u8(t, VM_TR_LINKTYPE);
+    return type == LINK_INTERPRETER || (type == LINK_STITCH && vm_trace_link(t) == vm_trace_number(t));
+}
+
 bool vm_trace_is_stitched(const vm_layout *lay, const vm_trace *t) {
     uint8_t op = lay->name[vm_u8(t, VM_TR_STARTINS)];
     return op == VM_CALL || op == VM_CALLM || op == VM_ITERC; /* lj_trace.c: trace_stop */
@@ -67,6 +76,7 @@ static bool check_trace(lua_State *S, vm_layout *lay, const vm_trace *t) {
     if (vm_ptr(t, VM_TR_STARTPT) != pt || vm_ptr(t, VM_TR_STARTPC) != &code[i]) return false;
     if (vm_u8(t, VM_TR_STARTINS) != lay->number[VM_FORL]) return false;
     if (vm_trace_link(t) != vm_trace_number(t) || vm_trace_root(t) != 0) return false;
+    if (vm_u8(t, VM_TR_LINKTYPE) != LINK_LOOP) return false;
 
     /* One block: header, IR from the lowest constant up, snapshots of 12 bytes, their map (lj_trace.c: trace_save). */
     const char *end, *ir = constants(t, &end), *snap = vm_ptr(t, VM_TR_SNAP), *map = vm_ptr(t, VM_TR_SNAPMAP);
