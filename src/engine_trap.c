@@ -157,7 +157,8 @@ static engine *trap_open(lua_State *L, const engine_host *host) {
     e->base.class = &engine_trap;
     e->base.host = *host;
     e->v = v;
-    e->trap_op = v.lay->number[VM_ISTYPE];
+    e->trap_plain = v.lay->number[VM_ISTYPE];
+    e->trap_fetch = v.lay->number[VM_TGETR];
     for (size_t i = 0; i < VM_SLOTS_MAX; i++) e->step.rearm[i] = TRAP_REARM_STUB;
     job j = {.e = e, .key = NULL, .rc = 0};
     if (!trap_vms_add(e)) {
@@ -192,7 +193,11 @@ static void trap_close(engine *base, lua_State *L, bool closing) {
     free(e->keys);
     free(e->protos);
     free(e->places);
-    free(e);
+    if (e->in_hit) {
+        e->closed = true; /* the stub we came from still needs it */
+    } else {
+        free(e);
+    }
 }
 
 /* ---- Where hooks stand --------------------------------------------------------------------------------------------- */

@@ -2,8 +2,13 @@
  * The trap engine's parts, among themselves.
  *
  * A place is an instruction at which the engine takes control. Its opcode byte is replaced by a trap opcode that
- * compiled Lua code never contains (ISTYPE, only in built-in library functions), and that opcode's dispatch slots point
- * at trap_stub. Nothing else in the program is touched.
+ * compiled Lua code never contains (ISTYPE and TGETR, only in built-in library functions), and that opcode's dispatch
+ * slots point at trap_stub. Nothing else in the program is touched.
+ *
+ * What of this can be seen from outside: jit.util.funcbc() shows the trap opcodes; lua_dump() in C writes them (string.dump
+ * does not), and such a dump must not be run; a message of LuaJIT's that names a variable, or a function by the call of
+ * it, looks for the name in the bytecode (lj_debug.c: lj_debug_slotname, lj_debug_funcname) and may not find it if the
+ * instruction that fetches the value, or the call, is a place.
  */
 #ifndef LJINSPECT_TRAP_H
 #define LJINSPECT_TRAP_H
@@ -28,6 +33,7 @@ typedef struct trap_place {
     struct trap_place *next_in_bucket;
     int line;
     uint8_t opcode; /* the program's */
+    uint8_t trap;   /* what stands there instead, but for TRAP_SLOT */
     uint8_t how;
     bool report;    /* control arrives at `line` here */
     bool mixed;     /* report only if it was not entered from a `mark` of the same line: see trap_place.c */
@@ -67,7 +73,7 @@ enum { TRAP_MARKS = 64 };
 typedef struct trap_engine {
     engine base;
     vm v;
-    uint8_t trap_op;
+    uint8_t trap_plain, trap_fetch; /* ISTYPE; TGETR for what fetches a value: names are searched no further then */
 
     trap_key *keys;
     size_t n_keys, cap_keys;
@@ -78,6 +84,7 @@ typedef struct trap_engine {
     unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
 
     bool in_hit;        /* filters or a safepoint run */
+    bool closed;        /* by one of them: freed when it returns */
     bool watching_code; /* between trap_first_hook() and trap_last_hook() */
     bool flush_due;     /* traces compiled while hooks were armed are to be dropped at the next safepoint */
     bool refresh_due;   /* a disarm could not be finished */
@@ -99,6 +106,8 @@ typedef struct trap_engine {
     const void *begin;           /* table kept in the registry: objects newer than it came after the first hook */
     const void *sentinel;        /* table kept in the registry: objects newer than it were not searched for code */
 } trap_engine;
+
+static inline bool trap_is_trap(const trap_engine *e, uint8_t op) { return op == e->trap_plain || op == e->trap_fetch; }
 
 /* What the stubs hand over: trap_x64.S knows this layout. */
 typedef struct trap_regs {
@@ -135,7 +144,7 @@ trap_how trap_how_of(const vm_layout *lay, const vm_ins *code, uint32_t size, ui
 /* Work out the places of `p` for the lines that `hooked` is true for (relative to the first line). The bytecode must be
  * the program's own. 0, or LJINSPECT_ERR_NOMEM, or LJINSPECT_ERR_ENGINE where the function holds code that is not
  * understood; *places is the caller's to free. */
-int trap_plan(const vm_layout *lay, trap_proto *p, const bool *hooked, trap_place **places, uint32_t *n);
+int trap_plan(const trap_engine *e, trap_proto *p, const bool *hooked, trap_place **places, uint32_t *n);
 
 /* ---- trap_table.c: hooked functions and their places ------------------------------------------------------------ */
 

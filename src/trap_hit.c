@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <luajit.h>
+#include <stdlib.h>
 
 enum { HIT_STACK = LUA_MINSTACK + 24 };
 
@@ -50,12 +51,31 @@ typedef struct callout {
     int line; /* 0: a safepoint */
 } callout;
 
+/*
+ * The call that the hooked function was called by: lua_getinfo() takes the function's name from it (lj_debug.c:
+ * lj_debug_funcname), so a trap that stands on it is lifted while filters run. lj_frame.h: the slot below the base holds
+ * the return address, with 3 low bits of type (0: a Lua function; 3: varargs, an offset to the frame below).
+ */
+static trap_place *calling_place(const trap_engine *e, const char *base) {
+    uintptr_t link = (uintptr_t)vm_ptr(base, -8);
+    if ((link & 7) == 3) link = (uintptr_t)vm_ptr(base - (link & ~(uintptr_t)7), -8);
+    if ((link & 3) != 0) return NULL;
+    trap_place *p = trap_find_place(e, (const vm_ins *)link - 1);
+    return p != NULL && p->how != TRAP_SLOT ? p : NULL;
+}
+
+static void set_opcode(vm_ins *at, uint8_t op) { *(volatile uint8_t *)(void *)at = op; }
+
 static void call_out(trap_engine *e, lua_State *L, const callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
     const engine_host *host = &e->base.host;
     e->in_hit = true;
     if (c->line > 0) {
+        trap_place *call = calling_place(e, vm_base(L));
+        vm_ins *at = call != NULL ? call->at : NULL;
+        if (call != NULL) set_opcode(at, call->opcode);
         host->hit(host->owner, L, c->source, c->source_len, c->line);
+        if (at != NULL && !e->closed && (call = trap_find_place(e, at)) != NULL) set_opcode(at, call->trap);
     } else {
         host->safepoint(host->owner, L);
     }
@@ -123,7 +143,7 @@ void trap_step_finish(trap_engine *e) {
     trap_proto *p = e->step.proto;
     for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
         trap_place *place = &p->places[i];
-        if (place->how != TRAP_SLOT && VM_INS_OP(*place->at) != e->trap_op) place->opcode = VM_INS_OP(*place->at);
+        if (place->how != TRAP_SLOT && !trap_is_trap(e, VM_INS_OP(*place->at))) place->opcode = VM_INS_OP(*place->at);
     }
     trap_insert(e, p);
 }
@@ -147,7 +167,7 @@ uintptr_t trap_rearm(trap_regs *r) {
         if (L != e->ret.L || r->base - (char *)vm_ptr(L, VM_L_STACK) <= e->ret.base) e->ret.L = NULL;
     }
     /* The instruction to come was fetched while the traps were out. */
-    if (r->op < e->v.lay->static_len && VM_INS_OP(r->pc[-1]) == e->trap_op) r->op = e->trap_op;
+    if (r->op < e->v.lay->static_len && trap_is_trap(e, VM_INS_OP(r->pc[-1]))) r->op = VM_INS_OP(r->pc[-1]);
     return r->dispatch[r->op];
 }
 
@@ -231,6 +251,13 @@ uintptr_t trap_enter(trap_regs *r) {
             callout c = {.line = p->line};
             c.source = vm_proto_source(p->proto->pt, &c.source_len);
             call_out(e, L, &c);
+            if (e->closed) {
+                free(e);
+                r->base = vm_base(L);
+                decode(r, VM_INS_OP(r->pc[-1]));
+                errno = saved_errno;
+                return lay->handler[r->op];
+            }
             /* Hooks may have come and gone, the stack may have moved. */
             trap_step_finish(e);
             p = trap_find_place(e, r->pc - 1);
@@ -286,7 +313,7 @@ uintptr_t trap_wake(trap_regs *r) {
         callout c = {.line = 0};
         call_out(e, L, &c);
         r->frame[VM_CFRAME_PC] = 0; /* "invalidate for subsequent line hook" */
-        trap_step_finish(e);
+        if (!e->closed) trap_step_finish(e);
         r->base = vm_base(L);
     }
     /* The header may be another: dropping a trace restores it (lj_trace.c: trace_unpatch). */
@@ -294,5 +321,7 @@ uintptr_t trap_wake(trap_regs *r) {
     r->a = VM_INS_A(r->pc[-1]);
     errno = saved_errno;
     unsigned i = (unsigned)r->op - e->v.lay->static_len;
-    return i < VM_FUNC_SLOTS ? header_handler(e, i) : r->dispatch[r->op];
+    uintptr_t go_on = i < VM_FUNC_SLOTS ? header_handler(e, i) : r->dispatch[r->op];
+    if (e->closed) free(e);
+    return go_on;
 }

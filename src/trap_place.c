@@ -128,7 +128,15 @@ static void add_sources(const vm_layout *lay, const vm_proto *pt, uint8_t *kind)
     }
 }
 
-int trap_plan(const vm_layout *lay, trap_proto *p, const bool *hooked, trap_place **places, uint32_t *n) {
+/* lj_debug.c: lj_debug_slotname goes back to the instruction that set a slot and must not go past it. TGETR sets one, and
+ * lj_debug_funcname takes it for an indexing, as are GGET and TGET*; the others call no metamethod. */
+static bool fetches(uint8_t op) {
+    return op == VM_MOV || op == VM_NOT || (op >= VM_KSTR && op <= VM_KPRI) || op == VM_UGET || op == VM_FNEW ||
+           op == VM_TNEW || op == VM_TDUP || op == VM_GGET || (op >= VM_TGETV && op <= VM_TGETB);
+}
+
+int trap_plan(const trap_engine *e, trap_proto *p, const bool *hooked, trap_place **places, uint32_t *n) {
+    const vm_layout *lay = e->v.lay;
     const vm_proto *pt = p->pt;
     vm_ins *code = vm_proto_code(pt);
     uint32_t size = vm_proto_size(pt), count = 0;
@@ -153,6 +161,7 @@ int trap_plan(const vm_layout *lay, trap_proto *p, const bool *hooked, trap_plac
                                 .proto = p,
                                 .line = vm_proto_line(pt, i),
                                 .opcode = VM_INS_OP(code[i]),
+                                .trap = fetches(lay->name[VM_INS_OP(code[i])]) ? e->trap_fetch : e->trap_plain,
                                 .how = (uint8_t)trap_how_of(lay, code, size, i),
                                 .report = (kind[i] & ARRIVES) != 0,
                                 .mixed = (kind[i] & (ARRIVES | STAYS)) == (ARRIVES | STAYS),

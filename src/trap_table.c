@@ -99,22 +99,23 @@ static void use_slot(trap_engine *e, uint8_t op, int change) {
 }
 
 void trap_insert(trap_engine *e, trap_proto *p) {
+    (void)e;
     for (uint32_t i = 0; i < p->n_places; i++) {
         trap_place *place = &p->places[i];
-        if (place->how != TRAP_SLOT) set_opcode(place->at, e->trap_op);
+        if (place->how != TRAP_SLOT) set_opcode(place->at, place->trap);
     }
 }
 
 void trap_extract(trap_engine *e, trap_proto *p) {
     for (uint32_t i = 0; i < p->n_places; i++) {
         trap_place *place = &p->places[i];
-        if (place->how != TRAP_SLOT && VM_INS_OP(*place->at) == e->trap_op) set_opcode(place->at, place->opcode);
+        if (place->how != TRAP_SLOT && trap_is_trap(e, VM_INS_OP(*place->at))) set_opcode(place->at, place->opcode);
     }
 }
 
 static void count_slots(trap_engine *e, const trap_proto *p, int change) {
     for (uint32_t i = 0; i < p->n_places; i++) {
-        use_slot(e, p->places[i].how == TRAP_SLOT ? p->places[i].opcode : e->trap_op, change);
+        use_slot(e, p->places[i].how == TRAP_SLOT ? p->places[i].opcode : p->places[i].trap, change);
     }
 }
 
@@ -194,7 +195,7 @@ int trap_replan(trap_engine *e, trap_proto *p) {
         any = true;
     }
     trap_extract(e, p);
-    if (any) rc = trap_plan(e->v.lay, p, hooked, &places, &n);
+    if (any) rc = trap_plan(e, p, hooked, &places, &n);
     free(hooked);
     if (rc == 0 && !grow_places(e, n)) {
         free(places);
