@@ -14,8 +14,10 @@
 static trap_engine *self(engine *e) { return (trap_engine *)(void *)e; }
 
 /* Run `body` protected; 0, or an error code. */
-static int protect(lua_State *L, lua_CFunction body, void *job) {
+static int protect(trap_engine *e, lua_State *L, lua_CFunction body, void *job) {
+    bool was = trap_hush(e);
     int status = lua_cpcall(L, body, job);
+    trap_unhush(e, was);
     if (status == 0) return 0;
     lua_pop(L, 1);
     return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
@@ -111,7 +113,7 @@ static void trap_disarm(engine *base, lua_State *L, const char *file, size_t fil
     trap_key gone = *k;
     *k = e->keys[--e->n_keys];
     job j = {.e = e, .key = &gone, .rc = 0};
-    if (protect(L, refresh_body, &j) != 0) e->refresh_due = true;
+    if (protect(e, L, refresh_body, &j) != 0) e->refresh_due = true;
     free(gone.file);
 }
 
@@ -127,7 +129,7 @@ static int trap_arm(engine *base, lua_State *L, const char *file, size_t file_le
     if ((k = add_key(e, file, file_len, line)) == NULL) return LJINSPECT_ERR_NOMEM;
     trap_key own = {.file = (char *)(uintptr_t)file, .file_len = file_len, .line = line, .count = 1};
     job j = {.e = e, .key = &own, .rc = 0};
-    int rc = protect(L, arm_body, &j);
+    int rc = protect(e, L, arm_body, &j);
     if (rc == 0) rc = j.rc;
     if (rc != 0) trap_disarm(base, L, file, file_len, line);
     return rc;
@@ -163,7 +165,7 @@ static engine *trap_open(lua_State *L, const engine_host *host) {
     job j = {.e = e, .key = NULL, .rc = 0};
     if (!trap_vms_add(e)) {
         host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: too many VMs");
-    } else if (protect(L, open_body, &j) != 0) {
+    } else if (protect(e, L, open_body, &j) != 0) {
         trap_vms_remove(e);
         host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: no memory");
     } else {
@@ -187,7 +189,7 @@ static void trap_close(engine *base, lua_State *L, bool closing) {
     for (size_t i = 0; i < e->n_keys; i++) free(e->keys[i].file);
     e->n_keys = 0;
     job j = {.e = e, .key = NULL, .rc = 0};
-    protect(L, close_body, &j);
+    protect(e, L, close_body, &j);
     trap_unwake(e);
     trap_vms_remove(e);
     free(e->keys);
@@ -281,7 +283,7 @@ static void trap_maintain(engine *base, lua_State *L) {
     if (e->n_keys == 0 && !e->flush_due && !e->refresh_due) return;
     trap_step_finish(e);
     job j = {.e = e, .key = NULL, .rc = 0};
-    protect(L, maintain_body, &j);
+    protect(e, L, maintain_body, &j);
 }
 
 static void trap_watching(engine *base, lua_State *L, bool on) {

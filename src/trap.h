@@ -109,6 +109,18 @@ typedef struct trap_engine {
 
 static inline bool trap_is_trap(const trap_engine *e, uint8_t op) { return op == e->trap_plain || op == e->trap_fetch; }
 
+/* The program's debug hooks do not see what we do (lj_dispatch.c: callhook does the same for the hook itself). Returns
+ * what trap_unhush() is to be given. */
+static inline bool trap_hush(trap_engine *e) {
+    uint8_t *mask = (uint8_t *)e->v.g + e->v.lay->g_hookmask;
+    bool was = (*mask & VM_HOOK_ACTIVE) != 0;
+    *mask |= VM_HOOK_ACTIVE;
+    return was;
+}
+static inline void trap_unhush(trap_engine *e, bool was) {
+    if (!was) *((uint8_t *)e->v.g + e->v.lay->g_hookmask) &= (uint8_t)~VM_HOOK_ACTIVE;
+}
+
 /* What the stubs hand over: trap_x64.S knows this layout. */
 typedef struct trap_regs {
     char *base;

@@ -188,9 +188,11 @@ static int dump_clean(lua_State *L) {
     luaL_checkstack(L, 6, "dump");
     lua_pushcfunction(L, lay->string_dump);
     lua_insert(L, 1);
+    bool was = trap_hush(e);
     all_traps(e, L, false);
     int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     all_traps(e, L, true);
+    trap_unhush(e, was);
     return status != 0 ? lua_error(L) : lua_gettop(L);
 }
 

@@ -38,9 +38,11 @@ static int grow_stack(lua_State *L) {
 }
 
 /* Free stack slots above the top; the stack may move. */
-static bool have_stack(lua_State *L, int slots) {
+static bool have_stack(trap_engine *e, lua_State *L, int slots) {
     if (vm_stack_left(L) >= slots) return true;
+    bool was = trap_hush(e);
     if (lua_cpcall(L, grow_stack, NULL) != 0) lua_pop(L, 1);
+    trap_unhush(e, was);
     return vm_stack_left(L) >= slots;
 }
 
@@ -69,6 +71,7 @@ static void set_opcode(vm_ins *at, uint8_t op) { *(volatile uint8_t *)(void *)at
 static void call_out(trap_engine *e, lua_State *L, const callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
     const engine_host *host = &e->base.host;
+    bool was = trap_hush(e);
     e->in_hit = true;
     if (c->line > 0) {
         trap_place *call = calling_place(e, vm_base(L));
@@ -80,6 +83,7 @@ static void call_out(trap_engine *e, lua_State *L, const callout *c) {
         host->safepoint(host->owner, L);
     }
     e->in_hit = false;
+    trap_unhush(e, was);
     vm_set_ptr(e->v.g, e->v.lay->g_cur_l, L);
     memcpy(e->v.g + e->v.lay->g_vmstate, &vmstate, sizeof(vmstate));
 }
@@ -150,7 +154,7 @@ void trap_step_finish(trap_engine *e) {
 
 static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
     unsigned n = e->v.lay->dynamic_len;
-    if (e->step_anchor != p->pt && have_stack(L, 8)) trap_anchor(e, L, p->pt);
+    if (e->step_anchor != p->pt && have_stack(e, L, 8)) trap_anchor(e, L, p->pt);
     trap_extract(e, p);
     e->step.proto = p;
     e->step.hookmask_off = 0;
@@ -247,7 +251,7 @@ uintptr_t trap_enter(trap_regs *r) {
             ((uint8_t *)p->proto->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
             trap_abort_recording(e, L);
         }
-        if (arrives(e, L, r, p) && !e->in_hit && have_stack(L, HIT_STACK)) {
+        if (arrives(e, L, r, p) && !e->in_hit && have_stack(e, L, HIT_STACK)) {
             callout c = {.line = p->line};
             c.source = vm_proto_source(p->proto->pt, &c.source_len);
             call_out(e, L, &c);
