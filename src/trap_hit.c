@@ -145,6 +145,7 @@ void trap_step_finish(trap_engine *e) {
     }
     if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) | e->step.hookmask_off);
     trap_proto *p = e->step.proto;
+    if (p == NULL) return;
     for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
         trap_place *place = &p->places[i];
         if (place->how != TRAP_SLOT && !trap_is_trap(e, VM_INS_OP(*place->at))) place->opcode = VM_INS_OP(*place->at);
@@ -154,8 +155,10 @@ void trap_step_finish(trap_engine *e) {
 
 static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
     unsigned n = e->v.lay->dynamic_len;
-    if (e->step_anchor != p->pt && have_stack(e, L, 8)) trap_anchor(e, L, p->pt);
-    trap_extract(e, p);
+    if (p != NULL) {
+        if (e->step_anchor != p->pt && have_stack(e, L, 8)) trap_anchor(e, L, p->pt);
+        trap_extract(e, p);
+    }
     e->step.proto = p;
     e->step.hookmask_off = 0;
     memcpy(e->step.slots, e->v.dispatch, n * sizeof(uintptr_t));
@@ -213,20 +216,21 @@ static bool is_return(const vm_layout *lay, uint8_t op) {
 
 static bool second_time(trap_engine *e, const lua_State *L, const trap_regs *r) {
     if (e->ret.L == NULL) return false;
-    bool same = e->ret.L == L && e->ret.pc == r->pc && e->ret.base == r->base - (char *)vm_ptr(L, VM_L_STACK);
-    if (same) e->ret.L = NULL;
+    ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
+    bool same = e->ret.L == L && e->ret.pc == r->pc && e->ret.base == base;
+    if (same || (e->ret.L == L && base <= e->ret.base)) e->ret.L = NULL; /* or the hook raised an error */
     return same;
 }
 
-static bool wants_return(const trap_engine *e, const trap_place *p) {
-    return (hookmask(e) & (LUA_MASKRET | VM_HOOK_ACTIVE)) == LUA_MASKRET && p->how == TRAP_PLAIN &&
-           is_return(e->v.lay, p->opcode);
+static bool wants_return(const trap_engine *e, uint8_t op) {
+    return (hookmask(e) & (LUA_MASKRET | VM_HOOK_ACTIVE)) == LUA_MASKRET && is_return(e->v.lay, op);
 }
 
+/* `p` is NULL where the hook was removed by its own filter: no trap is there the second time. */
 static uintptr_t return_begin(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
-    e->ret.L = L;
+    e->ret.L = p != NULL ? L : NULL;
     e->ret.pc = r->pc;
-    step_begin(e, L, p->proto);
+    step_begin(e, L, p != NULL ? p->proto : NULL);
     e->ret.base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
     e->step.hookmask_off = hookmask(e) & (LUA_MASKLINE | LUA_MASKCOUNT);
     e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) & ~e->step.hookmask_off);
@@ -270,7 +274,7 @@ uintptr_t trap_enter(trap_regs *r) {
         r->base = vm_base(L);
         if (p != NULL && p->how == TRAP_STEP && reads_itself(lay, r, p)) {
             step_begin(e, L, p->proto);
-        } else if (p != NULL && wants_return(e, p)) {
+        } else if (wants_return(e, op)) {
             go_on = return_begin(e, L, r, p);
         }
         r->base = vm_base(L);

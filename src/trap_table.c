@@ -113,6 +113,11 @@ void trap_extract(trap_engine *e, trap_proto *p) {
     }
 }
 
+/* A return that is no place any more does not come a second time (trap_hit.c). */
+static void forget_return(trap_engine *e) {
+    if (e->ret.L != NULL && trap_find_place(e, e->ret.pc - 1) == NULL) e->ret.L = NULL;
+}
+
 static void count_slots(trap_engine *e, const trap_proto *p, int change) {
     for (uint32_t i = 0; i < p->n_places; i++) {
         use_slot(e, p->places[i].how == TRAP_SLOT ? p->places[i].opcode : p->places[i].trap, change);
@@ -213,6 +218,7 @@ int trap_replan(trap_engine *e, trap_proto *p) {
         free(old);
     }
     trap_insert(e, p);
+    forget_return(e);
     return rc;
 }
 
@@ -233,4 +239,5 @@ void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive) {
     free(p->places);
     free(p->old_iloops);
     free(p);
+    forget_return(e);
 }
