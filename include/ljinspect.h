@@ -162,11 +162,11 @@ typedef struct ljinspect_hook_info {
     const char *file; /* as it was set; "=stdin" where it was NULL */
     int line;
     enum ljinspect_hook_state state;
-    int places;       /* armed: in how many loaded functions the line was found, at least 1 */
-    int line_before;  /* no code: the nearest line before that has code, 0 for none */
-    int line_after;   /* no code: the nearest line after that has code, 0 for none */
-    uint64_t hits;    /* arrivals for which the filter ran */
-    uint64_t errors;  /* how many of them ended in an error: 0 or 1, for an error removes the hook */
+    int places;      /* armed: in how many loaded functions the line was found, at least 1 */
+    int line_before; /* no code: the nearest line before that has code, 0 for none */
+    int line_after;  /* no code: the nearest line after that has code, 0 for none */
+    uint64_t hits;   /* arrivals for which the filter ran */
+    uint64_t errors; /* how many of them ended in an error: 0 or 1, for an error removes the hook */
 } ljinspect_hook_info;
 
 /* Return 0 to go on, anything else to stop. `info` and its strings are valid during the call only. Must not raise Lua

@@ -6,6 +6,7 @@
 
 #include "capture.h"
 #include "context.h"
+#include "filter_use.h"
 #include "hooksfile.h"
 #include "listing.h"
 #include "log.h"
@@ -28,6 +29,11 @@ typedef struct set_request {
 static void set_hook(lua_State *L, context *c, void *arg) {
     set_request *r = arg;
     bool own_ref = lua_gettop(L) > (r->func ? 1 : 0);
+    if (r->filter.call == NULL) {
+        if (!own_ref) lua_rawgeti(L, LUA_REGISTRYINDEX, r->filter.ref);
+        r->filter.uses = filter_use(L);
+        if (!own_ref) lua_pop(L, 1);
+    }
     if (own_ref) r->filter.ref = luaL_ref(L, LUA_REGISTRYINDEX);
     r->result = context_add(c, L, r->file, strlen(r->file), r->line, r->func ? 1 : 0, &r->filter);
     if (r->result < 0 && own_ref) luaL_unref(L, LUA_REGISTRYINDEX, r->filter.ref);

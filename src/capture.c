@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "filter_use.h"
 #include "log.h"
 
 /* lj_debug.c, debug_localname: what stands above the last local. */
@@ -118,47 +119,63 @@ static void push_finfo(ljinspect_hit *hit) {
 static void push_vals(ljinspect_hit *hit) {
     lua_State *L = hit->L;
     const char *name;
-    lua_newtable(L);
-    for (int i = 1; (name = ljinspect_hit_local_at(hit, i)) != NULL; i++) {
+    int n = 0;
+    lua_createtable(L, 0, hit->hook->locals);
+    while ((name = ljinspect_hit_local_at(hit, n + 1)) != NULL) {
+        n++;
         if (name[0] != '(')
             lua_setfield(L, -2, name);
         else
             lua_pop(L, 1);
     }
+    hit->hook->locals = n;
 }
 
 static void push_uv(ljinspect_hit *hit) {
     lua_State *L = hit->L;
     const char *name;
-    lua_newtable(L);
-    for (int i = 1; (name = ljinspect_hit_upvalue_at(hit, i)) != NULL; i++) {
+    lua_Debug ar = hit->frame;
+    lua_getinfo(L, "fu", &ar);
+    int function = lua_gettop(L);
+    lua_createtable(L, 0, ar.nups);
+    for (int i = 1; (name = lua_getupvalue(L, function, i)) != NULL; i++) {
         if (name[0] != '(' && name[0] != '\0')
             lua_setfield(L, -2, name);
         else
             lua_pop(L, 1);
     }
+    lua_remove(L, function);
 }
 
 static void push_varargs(ljinspect_hit *hit) {
     lua_State *L = hit->L;
     int n = 0;
-    lua_newtable(L);
+    lua_createtable(L, 0, 1);
     while (ljinspect_hit_vararg(hit, n + 1)) lua_rawseti(L, -2, ++n);
     set_integer(L, "n", n);
 }
 
-void ljinspect_hit_push_info(ljinspect_hit *hit) {
+static void push_info(ljinspect_hit *hit, unsigned uses) {
+    static const struct {
+        const char *name;
+        unsigned part;
+        void (*push)(ljinspect_hit *hit);
+    } parts[] = {{"finfo", USES_FINFO, push_finfo},
+                 {"vals", USES_VALS, push_vals},
+                 {"uv", USES_UV, push_uv},
+                 {"varargs", USES_VARARGS, push_varargs}};
     lua_State *L = hit->L;
     luaL_checkstack(L, 8, "no room for a hit");
     lua_createtable(L, 0, 4);
-    push_finfo(hit);
-    lua_setfield(L, -2, "finfo");
-    push_vals(hit);
-    lua_setfield(L, -2, "vals");
-    push_uv(hit);
-    lua_setfield(L, -2, "uv");
-    push_varargs(hit);
-    lua_setfield(L, -2, "varargs");
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if ((uses & parts[i].part) == 0) continue;
+        parts[i].push(hit);
+        lua_setfield(L, -2, parts[i].name);
+    }
+}
+
+void ljinspect_hit_push_info(ljinspect_hit *hit) {
+    push_info(hit, USES_ALL);
 }
 
 /* ---- Running a filter ---- */
@@ -173,14 +190,17 @@ typedef struct run {
 static void call_filter(lua_State *L, context *c, void *arg) {
     run *r = arg;
     const filter *f = r->hook->filter;
-    ljinspect_hit hit = {.context = c, .hook = r->hook, .L = L};
+    ljinspect_hit hit;
+    hit.context = c;
+    hit.hook = r->hook;
+    hit.L = L;
     if (!lua_getstack(L, 1, &hit.frame)) luaL_error(L, "no hooked function on the stack");
     if (f->call != NULL) {
         r->keep = f->call(&hit, f->userdata) == LJINSPECT_KEEP;
         return;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
-    ljinspect_hit_push_info(&hit);
+    push_info(&hit, f->uses);
     lua_call(L, 1, 1);
     r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
 }

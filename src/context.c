@@ -10,9 +10,9 @@
 #include "hooksfile.h"
 #include "log.h"
 
-/* Where the registry holds the context's owner and the function that context_call runs. Numbers, because looking them up
- * neither allocates nor raises an error, as a string or a light userdata may; negative, because luaL_ref counts from 1. */
-enum { OWNER_KEY = -0x6c6a6901, RUNNER_KEY = -0x6c6a6902 };
+/* Where the registry holds the context's owner. A number, because looking it up neither allocates nor raises an error, as
+ * a string or a light userdata may; negative, because luaL_ref counts from 1. */
+enum { OWNER_KEY = -0x6c6a6901 };
 
 /* Differs between copies of the library in one process. */
 static const char this_copy;
@@ -38,8 +38,8 @@ static int runner(lua_State *L) {
 int context_call(context *c, lua_State *L, context_body body, void *arg, int nargs) {
     const struct context_job job = {.body = body, .arg = arg}, *outer = c->job;
     c->job = &job;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, RUNNER_KEY);
-    lua_insert(L, -1 - nargs);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, c->runner_ref);
+    if (nargs > 0) lua_insert(L, -1 - nargs);
     int status = lua_pcall(L, nargs, 0, 0);
     c->job = outer;
     return status;
@@ -103,7 +103,10 @@ static void context_free(context *c, lua_State *L) {
     if (c->engine != NULL) c->engine->class->close(c->engine, L, true);
     hooks_free(c->staged);
     hooks_free(c->hooks);
-    if (c->anchor != NULL) context_unref(c, c->anchor_ref);
+    if (c->anchor != NULL) {
+        context_unref(c, c->runner_ref);
+        context_unref(c, c->anchor_ref);
+    }
     free(c);
 }
 
@@ -149,7 +152,7 @@ static context *create(lua_State *L) {
     context *c = calloc(1, sizeof *c);
     if (c == NULL) luaL_error(L, "not enough memory");
     o->context = c;
-    c->anchor_ref = LUA_NOREF;
+    c->anchor_ref = c->runner_ref = LUA_NOREF;
     c->anchor = lua_newthread(L);
     c->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     c->hooks = hooks_new(filter_release, c);
@@ -157,7 +160,7 @@ static context *create(lua_State *L) {
 
     lua_pushvalue(L, at);
     lua_pushcclosure(L, runner, 1);
-    lua_rawseti(L, LUA_REGISTRYINDEX, RUNNER_KEY);
+    c->runner_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     const engine_host host = {.owner = c,
                               .table = &c->hooks,
                               .anchor = c->anchor,

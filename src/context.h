@@ -24,9 +24,10 @@ typedef struct context {
     int64_t last_id;
     lua_State *anchor; /* a coroutine kept in the registry: names the VM for as long as it lives */
     int anchor_ref;
+    int runner_ref;          /* the function that context_call runs */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
-    bool logging;   /* a message is on its way to the sink: what the sink itself causes goes to stderr */
+    bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
     struct hooksfile *file; /* the watched hooks file; NULL: none */
     bool applying;          /* a hooks file is being applied */
     const struct context_job *job;
@@ -53,7 +54,8 @@ typedef struct filter {
     ljinspect_filter_fn call; /* C; NULL: Lua */
     void *userdata;
     ljinspect_destroy_fn destroy;
-    int ref; /* Lua: registry reference; else LUA_NOREF */
+    int ref;       /* Lua: registry reference; else LUA_NOREF */
+    unsigned uses; /* Lua: what it can see of info, see filter_use.h */
 } filter;
 
 /* Set a hook, or take all away, in context_table(c). `filter` is copied; on success the hook owns what it names.

@@ -31,8 +31,7 @@ typedef struct engine_host {
     /* True while a change waits for a safepoint. Any thread. */
     bool (*change_waiting)(void *owner);
     /* One log line. `format` as printf's. Raises no error. */
-    void (*log)(void *owner, lua_State *L, int level, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+    void (*log)(void *owner, lua_State *L, int level, const char *format, ...) __attribute__((format(printf, 4, 5)));
 } engine_host;
 
 /* Where a hook stands in loaded code. */

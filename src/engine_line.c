@@ -18,6 +18,7 @@
 #include "engine.h"
 #include "line_jit.h"
 #include "line_program.h"
+#include "line_threads.h"
 #include "line_wake.h"
 #include "ljinspect.h"
 #include "visits.h"
@@ -38,6 +39,7 @@ typedef struct line_engine {
     line_jit jit;
     line_wake wake;
     visits visits;
+    line_threads threads;
     line_program program;
 } line_engine;
 
@@ -51,15 +53,23 @@ static _Atomic(line_engine *) slots[SLOTS];
 enum { ENGINE_KEY = -0x6c6a6903 };
 
 #define HOOK(n)                                                                    \
-    static void hook_##n(lua_State *L, lua_Debug *ar) {                    \
+    static void hook_##n(lua_State *L, lua_Debug *ar) {                            \
         line_engine *e = atomic_load_explicit(&slots[0##n], memory_order_acquire); \
-        if (e != NULL) on_event(e, L, ar);                                 \
+        if (e != NULL) on_event(e, L, ar);                                         \
     }
 #define HOOKS_8(n) HOOK(n##0) HOOK(n##1) HOOK(n##2) HOOK(n##3) HOOK(n##4) HOOK(n##5) HOOK(n##6) HOOK(n##7)
-#define NAMES_8(n) hook_##n##0, hook_##n##1, hook_##n##2, hook_##n##3, hook_##n##4, hook_##n##5, hook_##n##6, hook_##n##7
+#define NAMES_8(n) \
+    hook_##n##0, hook_##n##1, hook_##n##2, hook_##n##3, hook_##n##4, hook_##n##5, hook_##n##6, hook_##n##7
 
 /* Octal numbers: 00 to 077. */
-HOOKS_8(0) HOOKS_8(1) HOOKS_8(2) HOOKS_8(3) HOOKS_8(4) HOOKS_8(5) HOOKS_8(6) HOOKS_8(7)
+HOOKS_8(0)
+HOOKS_8(1)
+HOOKS_8(2)
+HOOKS_8(3)
+HOOKS_8(4)
+HOOKS_8(5)
+HOOKS_8(6)
+HOOKS_8(7)
 
 static void hook_any(lua_State *L, lua_Debug *ar) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, ENGINE_KEY);
@@ -109,6 +119,7 @@ static void install(line_engine *e, lua_State *L) {
 static void uninstall(line_engine *e, lua_State *L) {
     if (installed(e, L)) line_program_give_back(&e->program, L);
     visits_clear(&e->visits);
+    line_threads_clear(&e->threads);
 }
 
 /* Nothing is armed any more: give the VM back, as soon as it lets us. */
@@ -121,6 +132,36 @@ static void finish(line_engine *e, lua_State *L) {
 
 static int depth_of(const lua_Debug *ar) {
     return ar->i_ci & 0xffff;
+}
+
+/* A hook that is being set; its table does not hold it yet. */
+typedef struct key {
+    const char *file;
+    size_t file_len;
+    int line;
+} key;
+
+/* Frames of L, from `level` up, that are on the line of `k`, or of any hook where that is NULL, did not arrive at it
+ * after the hook was set: open their visits, so that the return of the call they are in is no hit. */
+static void mark_present(line_engine *e, lua_State *L, int level, const key *k) {
+    lua_Debug ar;
+    for (int last = level + PRESENT_FRAMES_MAX; level < last && lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        int line = ar.currentline, depth = depth_of(&ar);
+        if (line <= 0 || (k != NULL && k->line != line)) continue;
+        size_t len = strlen(ar.source);
+        bool hooked = k != NULL ? hooks_suffix(ar.source, len, k->file, k->file_len)
+                                : hooks_matches(*e->base.host.table, ar.source, len, line);
+        if (hooked && visits_find(&e->visits, L, depth) == NULL)
+            visits_open(&e->visits, L, depth, line, line_jit_loops(&e->jit, L, &ar, line));
+    }
+}
+
+/* A coroutine has its first event since a hook was set. If that is no call it was suspended, in calls made on the lines
+ * where its frames are; LuaJIT sends a line event when it goes on. (Or it has resumed the one that set the hook: then
+ * this may be a new line, and if it is hooked this one arrival is missed.) */
+static void on_new_thread(line_engine *e, lua_State *L, const lua_Debug *ar) {
+    mark_present(e, L, ar->event == LUA_HOOKCALL ? 1 : 0, NULL);
 }
 
 /* What is due beside hits: a waiting change, the end. */
@@ -167,6 +208,7 @@ static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
         if (is_safepoint(L, ar)) attend(e, L);
         if (e->arms == 0) return;
     }
+    if (line_threads_is_new(&e->threads, L)) on_new_thread(e, L, ar);
     switch (ar->event) {
     case LUA_HOOKLINE:
         if (e->visits.count == 0 && !hooks_has_line(*e->base.host.table, ar->currentline)) return;
@@ -196,9 +238,10 @@ static void on_event(line_engine *e, lua_State *L, lua_Debug *ar) {
 
 /* ---- The interface ---- */
 
-static void line_cycle(void *line, lua_State *L) {
+static bool line_cycle(void *line, lua_State *L) {
     line_engine *e = line;
     if (e->arms > 0 || atomic_load(&e->wake.requested)) install(e, L);
+    return e->arms > 0 || e->watching;
 }
 
 static engine *line_open(lua_State *L, const engine_host *host) {
@@ -238,17 +281,15 @@ static void line_close(engine *base, lua_State *L, bool closing) {
     free(e);
 }
 
-/* Frames of L that are on the line already did not arrive at it after the hook was set: open their visits, so that the
- * return of the call they are in is no hit. The topmost frame is passed over: it is a C function of ours, or what a
- * debug hook interrupted on its way to the line. */
-static void mark_present(line_engine *e, lua_State *L, const char *file, size_t file_len, int line) {
-    lua_Debug ar;
-    for (int level = 1; level <= PRESENT_FRAMES_MAX && lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline == line && hooks_suffix(ar.source, strlen(ar.source), file, file_len) &&
-            visits_find(&e->visits, L, depth_of(&ar)) == NULL)
-            visits_open(&e->visits, L, depth_of(&ar), line, line_jit_loops(&e->jit, L, &ar, line));
-    }
+static int start_cycle(lua_State *L) {
+    line_wake_start_cycle(lua_touserdata(L, 1), L);
+    return 0;
+}
+
+/* Each garbage collection looks whether a change waits, and whether the program has set another debug hook. */
+static void keep_cycle(line_engine *e, lua_State *L) {
+    if ((e->watching || e->arms > 0) && e->wake.sentinel == NULL && lua_cpcall(L, start_cycle, &e->wake) != 0)
+        lua_pop(L, 1);
 }
 
 static int line_arm(engine *base, lua_State *L, const char *file, size_t file_len, int line, int func) {
@@ -261,8 +302,12 @@ static int line_arm(engine *base, lua_State *L, const char *file, size_t file_le
     e->unfinished = false;
     e->arms++;
     line_jit_forget(&e->jit);
-    mark_present(e, L, file, file_len, line);
+    /* The topmost frame is a C function of ours, or what a debug hook has interrupted on its way to a line. */
+    const key k = {.file = file, .file_len = file_len, .line = line};
+    mark_present(e, L, 1, &k);
+    line_threads_reset(&e->threads, L);
     install(e, L);
+    keep_cycle(e, L);
     return 0;
 }
 
@@ -291,11 +336,6 @@ static void line_awake(engine *base, lua_State *L) {
     if (e->arms == 0 && !e->unfinished) uninstall(e, L);
 }
 
-static int start_cycle(lua_State *L) {
-    line_wake_start_cycle(lua_touserdata(L, 1), L);
-    return 0;
-}
-
 static void line_maintain(engine *base, lua_State *L) {
     line_engine *e = (line_engine *)base;
     line_wake_here(&e->wake);
@@ -305,16 +345,13 @@ static void line_maintain(engine *base, lua_State *L) {
     } else if (e->unfinished) {
         finish(e, L);
     }
-    if (e->watching && e->wake.sentinel == NULL && lua_cpcall(L, start_cycle, &e->wake) != 0) lua_pop(L, 1);
+    keep_cycle(e, L);
 }
 
 static void line_watching(engine *base, lua_State *L, bool on) {
     line_engine *e = (line_engine *)base;
     e->watching = on;
-    if (on)
-        line_wake_start_cycle(&e->wake, L);
-    else
-        line_wake_stop_cycle(&e->wake);
+    keep_cycle(e, L);
 }
 
 const engine_class engine_line = {

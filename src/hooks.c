@@ -16,6 +16,7 @@ typedef struct trie_node {
 struct hook_place {
     trie_node *file;
     int line;
+    bool long_file;
     hook *first, *last;       /* in id order, removed ones included while the table is pinned */
     hook_place *next_in_hash; /* chain of place_buckets */
     hook_place *next_match;   /* chain of the running dispatch */
@@ -28,7 +29,17 @@ typedef struct line_entry {
     struct line_entry *next;
 } line_entry;
 
-enum { LINE_BUCKETS = 1024, PLACE_BUCKETS_MIN = 64 };
+enum { LINE_BUCKETS = 1024, PLACE_BUCKETS_MIN = 64, RECENT = 64, RECENT_TAIL = 64 };
+
+/* What was matched lately. It is found again by its content, for the chunk name may be gone and another lie there: the
+ * last RECENT_TAIL characters decide, as no file is longer. */
+typedef struct recent_match {
+    uint64_t version; /* of the table; 0: empty */
+    hook_place *place;
+    size_t source_len;
+    int line;
+    char tail[RECENT_TAIL];
+} recent_match;
 
 struct hook_table {
     struct hook_line_filter filter; /* must be first: see hooks_has_line */
@@ -40,6 +51,9 @@ struct hook_table {
     hook *first, *last;
     size_t count; /* hooks in force */
     unsigned pins;
+    uint64_t version;  /* of the set of places, from 1 */
+    size_t long_files; /* places whose file is longer than RECENT_TAIL: nothing is remembered then */
+    recent_match recent[RECENT];
     bool dispatching;
     bool unswept; /* removed hooks wait for the last unpin */
     bool freed;   /* hooks_free() was called while pinned */
@@ -197,6 +211,9 @@ static hook_place *place_make(hook_table *t, const char *file, size_t file_len, 
     t->place_buckets[b] = p;
     t->places++;
     node->places++;
+    p->long_file = file_len > RECENT_TAIL;
+    t->long_files += p->long_file;
+    t->version++;
     return p;
 }
 
@@ -206,6 +223,8 @@ static void place_drop(hook_table *t, hook_place *p) {
     while (*link != p) link = &(*link)->next_in_hash;
     *link = p->next_in_hash;
     t->places--;
+    t->long_files -= p->long_file;
+    t->version++;
     p->file->places--;
     trie_prune(p->file);
     free(p);
@@ -222,6 +241,7 @@ hook_table *hooks_new(hook_release_fn release, void *owner) {
         return NULL;
     }
     t->place_mask = PLACE_BUCKETS_MIN - 1;
+    t->version = 1;
     t->release = release;
     t->owner = owner;
     return t;
@@ -386,6 +406,33 @@ static hook_place *match(const hook_table *t, const char *source, size_t source_
     }
 }
 
+static recent_match *recent_slot(hook_table *t, const char *source, size_t source_len, int line) {
+    size_t h =
+        (size_t)(unsigned)line * 31 + source_len * 7 + (source_len > 5 ? (unsigned char)source[source_len - 5] : 0);
+    return &t->recent[h % RECENT];
+}
+
+/* match(), remembering the answer where it is a single place. */
+static hook_place *match_again(hook_table *t, const char *source, size_t source_len, int line) {
+    if (t->long_files > 0) return match(t, source, source_len, line);
+    size_t tail = source_len < RECENT_TAIL ? source_len : RECENT_TAIL;
+    recent_match *r = recent_slot(t, source, source_len, line);
+    if (r->version == t->version && r->line == line && r->source_len == source_len &&
+        memcmp(r->tail, source + source_len - tail, tail) == 0) {
+        r->place->next_match = NULL;
+        return r->place;
+    }
+    hook_place *chain = match(t, source, source_len, line);
+    if (chain != NULL && chain->next_match == NULL) {
+        r->version = t->version;
+        r->place = chain;
+        r->source_len = source_len;
+        r->line = line;
+        memcpy(r->tail, source + source_len - tail, tail);
+    }
+    return chain;
+}
+
 /* Leaves next_match alone: it may be called while a dispatch runs. */
 bool hooks_matches(const hook_table *t, const char *source, size_t source_len, int line) {
     if (!hooks_has_line(t, line)) return false;
@@ -426,7 +473,7 @@ static hook *next_hit(hook_place *chain, int64_t youngest) {
 
 int hooks_dispatch(hook_table *t, const char *source, size_t source_len, int line, hook_visit_fn visit, void *arg) {
     if (t->dispatching || !hooks_has_line(t, line)) return 0;
-    hook_place *chain = match(t, source, source_len, line);
+    hook_place *chain = match_again(t, source, source_len, line);
     if (chain == NULL) return 0;
     int visited = 0;
     int64_t youngest = t->last->id;

@@ -36,6 +36,7 @@ typedef struct hook {
     uint64_t errors;
     bool removed; /* out of force, waiting for the end of the dispatch */
     int places;   /* in how many loaded functions the line was last found; the owner's */
+    int locals;   /* how many it was last hit with; the owner's */
     void *filter; /* the owner's; given back through hook_release_fn */
     hook_place *place;
     struct hook *next_in_place;

@@ -106,12 +106,8 @@ static int control(lua_State *L) {
         luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
         luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
         return 0;
-    case OP_ON:
-        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
-        return 0;
-    default:
-        lua_pushboolean(L, !lua_isfunction(L, lua_upvalueindex(UP_FUNCBC)) || has_loop(L, line));
-        return 1;
+    case OP_ON: luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON); return 0;
+    default: lua_pushboolean(L, !lua_isfunction(L, lua_upvalueindex(UP_FUNCBC)) || has_loop(L, line)); return 1;
     }
 }
 

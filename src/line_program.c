@@ -32,7 +32,7 @@ void line_program_take(line_program *p, lua_State *L) {
     atomic_store(&p->mask, lua_gethookmask(L));
     atomic_store(&p->count, lua_gethookcount(L));
     atomic_store(&p->hook, lua_gethook(L));
-    p->left = lua_gethookcount(L);
+    atomic_store(&p->left, lua_gethookcount(L));
 }
 
 void line_program_give_back(line_program *p, lua_State *L) {
@@ -90,8 +90,11 @@ lua_Hook line_program_wants(line_program *p, lua_State *L, const lua_Debug *ar) 
     }
     if ((mask & (1 << ar->event)) == 0) return NULL;
     if (ar->event == LUA_HOOKCOUNT) {
-        if (--p->left > 0) return NULL;
-        p->left = atomic_load(&p->count);
+        int left = atomic_load_explicit(&p->left, memory_order_relaxed) - 1;
+        bool due = left <= 0;
+        if (due) left = atomic_load_explicit(&p->count, memory_order_relaxed);
+        atomic_store_explicit(&p->left, left, memory_order_relaxed);
+        if (!due) return NULL;
     }
     return hook;
 }

@@ -15,7 +15,7 @@ typedef struct line_program {
     _Atomic(lua_Hook) hook;
     atomic_int mask;
     atomic_int count;
-    int left; /* instructions until its count hook is due */
+    atomic_int left; /* instructions until its count hook is due */
     /* For a hook of line events without call events, see line_program.c: */
     visits calls;      /* frames that have called a function which is not in Lua; `loops` says that it is a fast one */
     const void *last;  /* the coroutine of the last event */

@@ -48,7 +48,11 @@ static int sentinel_gc(lua_State *L);
 static void make_sentinel(lua_State *L, line_wake *w) {
     line_sentinel *s = lua_newuserdata(L, sizeof *s);
     s->wake = NULL;
-    if (luaL_newmetatable(L, "ljinspect.sentinel")) {
+    luaL_newmetatable(L, "ljinspect.sentinel");
+    lua_getfield(L, -1, "__gc");
+    bool complete = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (!complete) { /* new, or memory ran out here once */
         lua_pushcfunction(L, sentinel_gc);
         lua_setfield(L, -2, "__gc");
     }
@@ -69,8 +73,7 @@ static int sentinel_gc(lua_State *L) {
     if (w == NULL) return 0;
     w->sentinel = NULL;
     line_wake_here(w);
-    w->cycle(w->engine, L);
-    if (w->sentinel == NULL && lua_cpcall(L, make_successor, w) != 0) lua_pop(L, 1);
+    if (w->cycle(w->engine, L) && w->sentinel == NULL && lua_cpcall(L, make_successor, w) != 0) lua_pop(L, 1);
     return 0;
 }
 

@@ -16,8 +16,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Runs in a finalizer on the VM's thread. Raises no error. */
-typedef void (*line_wake_cycle)(void *engine, lua_State *L);
+/* Runs in a finalizer on the VM's thread. Raises no error. False: it is not needed any more. */
+typedef bool (*line_wake_cycle)(void *engine, lua_State *L);
 
 typedef struct line_wake {
     atomic_bool requested; /* a change waits */

@@ -320,9 +320,10 @@ static int status(lua_State *L) {
 
 int luaopen_ljinspect(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"set_hook", set_hook}, {"unset_hook", unset_hook}, {"unset_all", unset_all}, {"hooks", hooks},
-        {"getname", getname},   {"init", init},             {"watch", watch},         {"destroy", destroy},
-        {"poll", poll},         {"set_logger", set_logger}, {"status", status},       {NULL, NULL}};
+        {"set_hook", set_hook},     {"unset_hook", unset_hook}, {"unset_all", unset_all},
+        {"hooks", hooks},           {"getname", getname},       {"init", init},
+        {"watch", watch},           {"destroy", destroy},       {"poll", poll},
+        {"set_logger", set_logger}, {"status", status},         {NULL, NULL}};
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     lua_pushliteral(L, LJINSPECT_VERSION);

@@ -19,7 +19,12 @@ static void close_at(visits *v, visit **link) {
     gone->next = v->free;
     v->free = gone;
     v->count--;
-    if (gone->loops) v->looping--;
+    if (gone->loops) {
+        visit **loop = &v->loops;
+        while (*loop != gone) loop = &(*loop)->next_loop;
+        *loop = gone->next_loop;
+        v->looping--;
+    }
 }
 
 static void close_all(visits *v) {
@@ -85,7 +90,11 @@ visit *visits_open(visits *v, const void *thread, int depth, int line, bool loop
     *x = (visit){.thread = thread, .depth = depth, .line = line, .loops = loops, .next = *head};
     *head = x;
     v->count++;
-    if (loops) v->looping++;
+    if (loops) {
+        x->next_loop = v->loops;
+        v->loops = x;
+        v->looping++;
+    }
     return x;
 }
 
@@ -107,12 +116,9 @@ void visits_mark_away(visits *v, const void *thread, int depth) {
 }
 
 void visits_step(visits *v, const void *thread, int depth) {
-    for (size_t b = 0; v->count > 0 && b <= v->mask; b++) {
-        for (visit *x = v->buckets[b]; x != NULL; x = x->next) {
-            if (!x->loops) continue;
-            bool here = x->thread == thread && x->depth == depth;
-            x->returned = here && x->away;
-            x->away = !here;
-        }
+    for (visit *x = v->loops; x != NULL; x = x->next_loop) {
+        bool here = x->thread == thread && x->depth == depth;
+        x->returned = here && x->away;
+        x->away = !here;
     }
 }

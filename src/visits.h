@@ -20,10 +20,11 @@ typedef struct visit {
     const void *thread;
     int depth;
     int line;
-    bool loops;    /* control can come back to the line without leaving it: a loop within one line */
-    bool away;     /* something else ran since the frame's last event */
-    bool returned; /* the instruction now at hand is where a call made on the line returned to */
-    struct visit *next;
+    bool loops;              /* control can come back to the line without leaving it: a loop within one line */
+    bool away;               /* something else ran since the frame's last event */
+    bool returned;           /* the instruction now at hand is where a call made on the line returned to */
+    struct visit *next;      /* in the bucket, or among the free */
+    struct visit *next_loop; /* among those with `loops` */
 } visit;
 
 /* What zeroes make is empty. */
@@ -32,7 +33,8 @@ typedef struct visits {
     size_t mask;     /* buckets - 1, 0 before the first visit */
     visit *free;     /* closed ones, to be used again: opening a visit rarely allocates */
     size_t count;    /* open visits */
-    size_t looping;  /* open visits with `loops` */
+    visit *loops;    /* open visits with `loops` */
+    size_t looping;  /* how many these are */
 } visits;
 
 /* Forget all and free the memory. */

@@ -35,17 +35,19 @@
 
 #define DELAY_MIN_MS 10
 #define DELAY_MAX_MS 86400000
-#define QUIET_MS 50          /* so long without an event, and a file counts as written */
-#define QUIET_LIMIT_MS 500   /* but no longer than this after the first event */
+#define QUIET_MS 50        /* so long without an event, and a file counts as written */
+#define QUIET_LIMIT_MS 500 /* but no longer than this after the first event */
 #define WAKE_PAUSE_MAX_MS 50
-#define RETRY_MS 20          /* the way changed while watches were put on it, again and again */
+#define WAKE_IDLE_PAUSE_MS 1000 /* once it has been asked for this long in vain: the VM does nothing at all */
+#define WAKE_IDLE_AFTER_MS 2000
+#define RETRY_MS 20 /* the way changed while watches were put on it, again and again */
 #define SYNC_ROUNDS 8
-#define READS_AT_ONCE 16     /* of a queue that fills as fast as it is read */
+#define READS_AT_ONCE 16 /* of a queue that fills as fast as it is read */
 #define STACK_SIZE ((size_t)256 * 1024)
 
 /* No IN_MODIFY: it would wake us for each write to any file of a busy directory. The watch on the file has it. */
-#define HOLDER_MASK                                                                                                  \
-    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF |             \
+#define HOLDER_MASK                                                                                      \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | \
      IN_MOVE_SELF | IN_EXCL_UNLINK | IN_ONLYDIR | IN_DONT_FOLLOW)
 #define PASSED_MASK (IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW)
 #define FILE_MASK (IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_DONT_FOLLOW)
@@ -83,28 +85,26 @@ struct watcher {
     int64_t look_at;   /* when to look whatever the system says */
     int64_t wake_at;   /* when to call `wake` while a report waits */
     int wake_pause_ms;
-    watch_plan *plan;  /* in force: its nodes have watch descriptors */
+    int64_t waiting_since;
+    watch_plan *plan; /* in force: its nodes have watch descriptors */
     watch_plan *spare;
     watch_plan plans[2];
 };
 
-static int64_t now_ms(void)
-{
+static int64_t now_ms(void) {
     struct timespec ts = {0};
 
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static bool is_forked(const watcher *w)
-{
+static bool is_forked(const watcher *w) {
     return w->pid != getpid() || (w->parent != NULL && *w->parent == 0);
 }
 
 /* From now on inotify is of no use. The descriptor is not closed: most likely the host did, and the number is another
  * file's by now. */
-static void give_up_inotify(watcher *w, int error)
-{
+static void give_up_inotify(watcher *w, int error) {
     atomic_store(&w->error, error);
     w->inotify_fd = -1;
     watch_plan_clear(w->plan);
@@ -112,8 +112,7 @@ static void give_up_inotify(watcher *w, int error)
 
 /* Put the watches of w->spare in place, take away those that only w->plan has, and exchange the two. Putting a watch
  * where there is one is harmless: the kernel finds it again by inode. */
-static void rewatch(watcher *w)
-{
+static void rewatch(watcher *w) {
     static const uint32_t masks[] = {
         [WATCH_PASSED] = PASSED_MASK, [WATCH_HOLDER] = HOLDER_MASK, [WATCH_FILE] = FILE_MASK};
     watch_plan *from = w->plan;
@@ -140,8 +139,7 @@ static void rewatch(watcher *w)
 
 /* The present state, looked at when all watches for it were in place. With `anew` the watches in force are not
  * trusted. */
-static watch_state sync_watches(watcher *w, bool anew)
-{
+static watch_state sync_watches(watcher *w, bool anew) {
     if (w->inotify_fd < 0) {
         return watch_look(w->path);
     }
@@ -162,8 +160,7 @@ static watch_state sync_watches(watcher *w, bool anew)
 }
 
 /* What an event about `name` in a holder asks for. */
-static unsigned name_event(const watch_plan *plan, const watch_name *name, uint32_t mask)
-{
+static unsigned name_event(const watch_plan *plan, const watch_name *name, uint32_t mask) {
     unsigned seen = SEEN_SOON;
     bool arrived = (mask & (IN_CREATE | IN_MOVED_TO)) != 0;
 
@@ -180,8 +177,7 @@ static unsigned name_event(const watch_plan *plan, const watch_name *name, uint3
 }
 
 /* What an event asks for; 0 when it is about a name that does not matter, or a watch that is no more. */
-static unsigned event_seen(const watcher *w, const struct inotify_event *event)
-{
+static unsigned event_seen(const watcher *w, const struct inotify_event *event) {
     unsigned seen = 0;
 
     if ((event->mask & IN_Q_OVERFLOW) != 0) {
@@ -211,8 +207,7 @@ static unsigned event_seen(const watcher *w, const struct inotify_event *event)
     return seen;
 }
 
-static unsigned read_events(watcher *w)
-{
+static unsigned read_events(watcher *w) {
     _Alignas(struct inotify_event) char buffer[4096];
     unsigned seen = 0;
 
@@ -236,8 +231,7 @@ static unsigned read_events(watcher *w)
 
 /* Sleep until something is due, an event has come or the thread is to stop; what the events ask for. A host that
  * closes all descriptors it does not know must not turn this into a busy loop. */
-static unsigned wait_for_events(watcher *w)
-{
+static unsigned wait_for_events(watcher *w) {
     int64_t until = w->look_at;
     if (w->report_at != 0 && w->report_at < until) {
         until = w->report_at;
@@ -274,8 +268,7 @@ static unsigned wait_for_events(watcher *w)
 }
 
 /* Look, and report unless a change is settling or there is nothing to report. */
-static void check(watcher *w, bool anew)
-{
+static void check(watcher *w, bool anew) {
     watch_state state = sync_watches(w, anew);
     int64_t now = now_ms();
 
@@ -286,7 +279,7 @@ static void check(watcher *w, bool anew)
     if (w->written || changed) {
         w->known = state;
         atomic_store(&w->waiting, true);
-        w->wake_at = now;
+        w->waiting_since = w->wake_at = now;
         w->wake_pause_ms = 1;
     }
     /* Without events a second change within the tick of the clock that stamped this one would look like none: report
@@ -295,18 +288,18 @@ static void check(watcher *w, bool anew)
     w->report_at = 0;
 }
 
-static void keep_waking(watcher *w)
-{
+static void keep_waking(watcher *w) {
     if (w->wake == NULL || !atomic_load(&w->waiting) || now_ms() < w->wake_at) {
         return;
     }
     w->wake(w->owner);
-    w->wake_at = now_ms() + w->wake_pause_ms;
-    w->wake_pause_ms = w->wake_pause_ms * 2 < WAKE_PAUSE_MAX_MS ? w->wake_pause_ms * 2 : WAKE_PAUSE_MAX_MS;
+    int64_t now = now_ms();
+    int longest = now - w->waiting_since > WAKE_IDLE_AFTER_MS ? WAKE_IDLE_PAUSE_MS : WAKE_PAUSE_MAX_MS;
+    w->wake_at = now + w->wake_pause_ms;
+    w->wake_pause_ms = w->wake_pause_ms * 2 < longest ? w->wake_pause_ms * 2 : longest;
 }
 
-static void *watch_run(void *arg)
-{
+static void *watch_run(void *arg) {
     watcher *w = arg;
 
     (void)pthread_setname_np(pthread_self(), "ljinspect-watch"); /* for those who list threads; all goes well without */
@@ -338,8 +331,7 @@ static void *watch_run(void *arg)
 }
 
 /* Create the thread with all signals blocked: it inherits the mask of its creator. */
-static int start_thread(watcher *w)
-{
+static int start_thread(watcher *w) {
     pthread_attr_t attr;
     sigset_t all;
     sigset_t old;
@@ -371,8 +363,7 @@ out_attr:
 }
 
 /* A page that reads 1 here and 0 in every child; none where the kernel cannot. */
-static void mark_parent(watcher *w)
-{
+static void mark_parent(watcher *w) {
     long size = sysconf(_SC_PAGESIZE);
     if (size <= 0) {
         return;
@@ -390,22 +381,19 @@ static void mark_parent(watcher *w)
     *w->parent = 1;
 }
 
-static void unmark_parent(watcher *w)
-{
+static void unmark_parent(watcher *w) {
     if (w->parent != NULL) {
         (void)munmap(w->parent, w->parent_size);
     }
 }
 
-static void close_fd(int fd)
-{
+static void close_fd(int fd) {
     if (fd >= 0) {
         (void)close(fd);
     }
 }
 
-int watch_start(const watch_options *options, watcher **out)
-{
+int watch_start(const watch_options *options, watcher **out) {
     *out = NULL;
     if (options->path == NULL || options->path[0] != '/' || options->delay_ms < DELAY_MIN_MS ||
         options->delay_ms > DELAY_MAX_MS) {
@@ -463,8 +451,7 @@ fail_path:
     return error;
 }
 
-void watch_stop(watcher *w)
-{
+void watch_stop(watcher *w) {
     if (w == NULL) {
         return;
     }
@@ -492,25 +479,21 @@ void watch_stop(watcher *w)
     free(w);
 }
 
-bool watch_waiting(const watcher *w)
-{
+bool watch_waiting(const watcher *w) {
     return atomic_load_explicit(&w->waiting, memory_order_acquire);
 }
 
-bool watch_take(watcher *w)
-{
+bool watch_take(watcher *w) {
     return atomic_exchange(&w->waiting, false);
 }
 
-enum watch_mode watch_mode(const watcher *w)
-{
+enum watch_mode watch_mode(const watcher *w) {
     if (is_forked(w)) {
         return WATCH_FORKED;
     }
     return w->poll_only || atomic_load(&w->error) != 0 ? WATCH_POLLING : WATCH_INOTIFY;
 }
 
-int watch_inotify_errno(const watcher *w)
-{
+int watch_inotify_errno(const watcher *w) {
     return atomic_load(&w->error);
 }

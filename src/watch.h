@@ -22,8 +22,8 @@
 
 typedef struct watcher watcher;
 
-/* Called on the watcher's thread when a change waits, and again with pauses of 1, 2, 4, ... 50 ms until watch_take()
- * has taken it; a call that has begun may end after that. A further report starts over with the pauses. Never called
+/* Called on the watcher's thread when a change waits, and again with pauses of 1, 2, 4, ... 50 ms, after
+ * two seconds up to 1 s, until watch_take() has taken it; a call that has begun may end after that. A further report starts over with the pauses. Never called
  * after watch_stop() has returned. It must not call watch_stop(), nor wait for a thread that may be in watch_stop(). */
 typedef void (*watch_wake_fn)(void *owner);
 

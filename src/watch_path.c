@@ -18,20 +18,19 @@
 #define FNV_PRIME UINT64_C(0x100000001b3)
 
 typedef struct walk {
-    watch_plan *plan;    /* NULL: only the digest is wanted */
-    int error;           /* why the walk is not complete */
-    uint64_t links;      /* digest of the links met */
-    uint64_t holders;    /* digest of the directories that hold them and the file */
-    struct stat dir;     /* of the directory reached */
+    watch_plan *plan; /* NULL: only the digest is wanted */
+    int error;        /* why the walk is not complete */
+    uint64_t links;   /* digest of the links met */
+    uint64_t holders; /* digest of the directories that hold them and the file */
+    struct stat dir;  /* of the directory reached */
     size_t at_len;
-    size_t rest_start;   /* rest[rest_start] is the first character still to be resolved */
-    char at[PATH_MAX];   /* its path: no link, "." or ".." in it, no slash at the end; "" is the root */
+    size_t rest_start; /* rest[rest_start] is the first character still to be resolved */
+    char at[PATH_MAX]; /* its path: no link, "." or ".." in it, no slash at the end; "" is the root */
     char rest[PATH_MAX];
     char link[PATH_MAX];
 } walk;
 
-static uint64_t digest_bytes(uint64_t digest, const void *bytes, size_t size)
-{
+static uint64_t digest_bytes(uint64_t digest, const void *bytes, size_t size) {
     const unsigned char *p = bytes;
 
     for (size_t i = 0; i < size; i++) {
@@ -42,16 +41,14 @@ static uint64_t digest_bytes(uint64_t digest, const void *bytes, size_t size)
 
 /* What says whose something is and what may be done with it; not its times, which in a directory change with every
  * file that comes and goes. */
-static uint64_t digest_owner(uint64_t digest, const struct stat *st)
-{
+static uint64_t digest_owner(uint64_t digest, const struct stat *st) {
     uint64_t fields[] = {(uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_mode, (uint64_t)st->st_uid,
                          (uint64_t)st->st_gid};
 
     return digest_bytes(digest, fields, sizeof(fields));
 }
 
-static uint64_t digest_stat(uint64_t digest, const struct stat *st)
-{
+static uint64_t digest_stat(uint64_t digest, const struct stat *st) {
     uint64_t fields[] = {(uint64_t)st->st_size, (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
                          (uint64_t)st->st_ctim.tv_sec, (uint64_t)st->st_ctim.tv_nsec};
 
@@ -59,8 +56,7 @@ static uint64_t digest_stat(uint64_t digest, const struct stat *st)
 }
 
 /* A copy of `text` in the plan, or NULL when it is full. */
-static const char *plan_text(watch_plan *plan, const char *text, size_t len)
-{
+static const char *plan_text(watch_plan *plan, const char *text, size_t len) {
     if (len >= WATCH_TEXT_MAX - plan->text_used) {
         plan->error = ENAMETOOLONG;
         return NULL;
@@ -75,8 +71,7 @@ static const char *plan_text(watch_plan *plan, const char *text, size_t len)
 /* The node of a directory, or of the file; made when there is none yet. NULL when the plan is full. A directory that
  * holds a name stays a holder however often the path passes it. */
 static watch_node *plan_node(watch_plan *plan, enum watch_node_kind kind, const struct stat *st, const char *path,
-                             size_t path_len)
-{
+                             size_t path_len) {
     for (size_t i = 0; i < plan->node_count; i++) {
         watch_node *node = &plan->nodes[i];
         if (node->dev == st->st_dev && node->ino == st->st_ino) {
@@ -100,16 +95,14 @@ static watch_node *plan_node(watch_plan *plan, enum watch_node_kind kind, const 
 }
 
 /* The path leads through the directory reached, which is not the root: that one can neither move nor go. */
-static void note_passed(walk *k)
-{
+static void note_passed(walk *k) {
     if (k->plan != NULL) {
         (void)plan_node(k->plan, WATCH_PASSED, &k->dir, k->at, k->at_len);
     }
 }
 
 /* `name` in the directory reached matters. */
-static void note_name(walk *k, enum watch_name_kind kind, const char *name, size_t name_len)
-{
+static void note_name(walk *k, enum watch_name_kind kind, const char *name, size_t name_len) {
     watch_plan *plan = k->plan;
 
     k->holders = digest_owner(k->holders, &k->dir);
@@ -139,8 +132,7 @@ static void note_name(walk *k, enum watch_name_kind kind, const char *name, size
 }
 
 /* The directory reached is the one at `at` now. False when it cannot be looked at. */
-static bool look_at_dir(walk *k)
-{
+static bool look_at_dir(walk *k) {
     if (lstat(k->at_len == 0 ? "/" : k->at, &k->dir) != 0) {
         k->error = errno;
         return false;
@@ -148,8 +140,7 @@ static bool look_at_dir(walk *k)
     return true;
 }
 
-static bool go_up(walk *k)
-{
+static bool go_up(walk *k) {
     while (k->at_len > 0 && k->at[--k->at_len] != '/') {
     }
     k->at[k->at_len] = '\0';
@@ -157,8 +148,7 @@ static bool go_up(walk *k)
 }
 
 /* Put the target of the link at `target` (in the directory reached) in front of what is still to be resolved. */
-static bool follow(walk *k, const char *target, const struct stat *st)
-{
+static bool follow(walk *k, const char *target, const struct stat *st) {
     ssize_t got = readlink(target, k->link, sizeof(k->link) - 1);
     if (got < 0) {
         k->error = errno;
@@ -186,8 +176,7 @@ static bool follow(walk *k, const char *target, const struct stat *st)
 }
 
 /* Resolve one component. False at the end of the way. */
-static bool step(walk *k, int *links)
-{
+static bool step(walk *k, int *links) {
     char *name = k->rest + k->rest_start;
     name += strspn(name, "/");
     size_t name_len = strcspn(name, "/");
@@ -246,8 +235,7 @@ static bool step(walk *k, int *links)
 
 /* The state of `path`, and the plan where one is wanted. The last word on the file is the kernel's: it knows links
  * that are more than their text (/proc/self/fd/3), and paths that are too long for us. */
-static watch_state resolve(const char *path, watch_plan *plan)
-{
+static watch_state resolve(const char *path, watch_plan *plan) {
     walk k = {.plan = plan, .links = FNV_START, .holders = FNV_START};
     size_t len = strlen(path);
     int links = 0;
@@ -279,8 +267,7 @@ static watch_state resolve(const char *path, watch_plan *plan)
     return state;
 }
 
-void watch_plan_clear(watch_plan *plan)
-{
+void watch_plan_clear(watch_plan *plan) {
     plan->state = (watch_state){0};
     plan->error = 0;
     plan->node_count = 0;
@@ -288,14 +275,12 @@ void watch_plan_clear(watch_plan *plan)
     plan->text_used = 0;
 }
 
-void watch_plan_make(watch_plan *plan, const char *path)
-{
+void watch_plan_make(watch_plan *plan, const char *path) {
     watch_plan_clear(plan);
     plan->state = resolve(path, plan);
 }
 
-bool watch_plan_has_wd(const watch_plan *plan, int wd)
-{
+bool watch_plan_has_wd(const watch_plan *plan, int wd) {
     for (size_t i = 0; i < plan->node_count; i++) {
         if (plan->nodes[i].wd == wd) {
             return true;
@@ -304,8 +289,7 @@ bool watch_plan_has_wd(const watch_plan *plan, int wd)
     return false;
 }
 
-bool watch_name_is_link(const watch_plan *plan, const watch_name *name)
-{
+bool watch_name_is_link(const watch_plan *plan, const watch_name *name) {
     char path[PATH_MAX];
     struct stat st;
     int len = snprintf(path, sizeof(path), "%s/%s", plan->nodes[name->node].path, name->name);
@@ -313,8 +297,7 @@ bool watch_name_is_link(const watch_plan *plan, const watch_name *name)
     return len > 0 && (size_t)len < sizeof(path) && lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
-bool watch_plan_equal(const watch_plan *a, const watch_plan *b)
-{
+bool watch_plan_equal(const watch_plan *a, const watch_plan *b) {
     if (a->node_count != b->node_count || a->name_count != b->name_count) {
         return false;
     }
@@ -335,12 +318,10 @@ bool watch_plan_equal(const watch_plan *a, const watch_plan *b)
     return true;
 }
 
-bool watch_state_equal(watch_state a, watch_state b)
-{
+bool watch_state_equal(watch_state a, watch_state b) {
     return a.error == b.error && a.digest == b.digest;
 }
 
-watch_state watch_look(const char *path)
-{
+watch_state watch_look(const char *path) {
     return resolve(path, NULL);
 }

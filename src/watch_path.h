@@ -41,7 +41,7 @@ typedef struct watch_node {
 
 typedef struct watch_name {
     enum watch_name_kind kind;
-    size_t node;      /* index of the holder */
+    size_t node; /* index of the holder */
     const char *name;
 } watch_name;
 

@@ -55,22 +55,19 @@ typedef struct fixture {
     atomic_bool editing; /* another thread changes files: deadlines count from its end */
 } fixture;
 
-static int64_t now_ms(void)
-{
+static int64_t now_ms(void) {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void sleep_ms(long ms)
-{
+static void sleep_ms(long ms) {
     struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     while (nanosleep(&ts, &ts) != 0) {
     }
 }
 
-static int setup(void **state)
-{
+static int setup(void **state) {
     fixture *f = calloc(1, sizeof(*f));
     f->poll_only = *state != NULL;
     f->delay_ms = f->poll_only ? 20 : 60000;
@@ -79,16 +76,14 @@ static int setup(void **state)
     return mkdtemp(f->dir) != NULL ? 0 : -1;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
     (void)st;
     (void)type;
     (void)ftw;
     return remove(path);
 }
 
-static int teardown(void **state)
-{
+static int teardown(void **state) {
     fixture *f = *state;
     watch_stop(f->w);
     int rc = nftw(f->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
@@ -97,8 +92,7 @@ static int teardown(void **state)
 }
 
 /* `name` below the test's directory; an absolute one as it is. Four results are valid at a time. */
-static const char *in(const fixture *f, const char *name)
-{
+static const char *in(const fixture *f, const char *name) {
     static _Thread_local char paths[4][PATH_MAX];
     static _Thread_local int turn;
     char *path = paths[turn++ % 4];
@@ -106,62 +100,52 @@ static const char *in(const fixture *f, const char *name)
     return path;
 }
 
-static void put(const fixture *f, const char *name, const char *text)
-{
+static void put(const fixture *f, const char *name, const char *text) {
     int fd = open(in(f, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     close(fd);
 }
 
-static void move(const fixture *f, const char *from, const char *to)
-{
+static void move(const fixture *f, const char *from, const char *to) {
     assert_int_equal(rename(in(f, from), in(f, to)), 0);
 }
 
-static void put_over(const fixture *f, const char *name, const char *text)
-{
+static void put_over(const fixture *f, const char *name, const char *text) {
     put(f, ".new", text);
     move(f, ".new", name);
 }
 
-static void make_dir(const fixture *f, const char *name)
-{
+static void make_dir(const fixture *f, const char *name) {
     assert_int_equal(mkdir(in(f, name), 0755), 0);
 }
 
-static void make_link(const fixture *f, const char *target, const char *name)
-{
+static void make_link(const fixture *f, const char *target, const char *name) {
     assert_int_equal(symlink(target, in(f, name)), 0);
 }
 
-static void delete(const fixture *f, const char *name)
-{
+static void remove_file(const fixture *f, const char *name) {
     assert_int_equal(unlink(in(f, name)), 0);
 }
 
-static void count_wake(void *owner)
-{
+static void count_wake(void *owner) {
     fixture *f = owner;
     atomic_fetch_add(&f->wakes, 1);
 }
 
-static void start(fixture *f, const char *name)
-{
-    watch_options options = {.path = in(f, name), .delay_ms = f->delay_ms, .poll_only = f->poll_only,
-                             .wake = count_wake, .owner = f};
+static void start(fixture *f, const char *name) {
+    watch_options options = {
+        .path = in(f, name), .delay_ms = f->delay_ms, .poll_only = f->poll_only, .wake = count_wake, .owner = f};
     assert_int_equal(watch_start(&options, &f->w), 0);
     assert_non_null(f->w);
 }
 
-static void stop(fixture *f)
-{
+static void stop(fixture *f) {
     watch_stop(f->w);
     f->w = NULL;
 }
 
-static bool reported_within(const fixture *f, int ms)
-{
+static bool reported_within(const fixture *f, int ms) {
     int64_t end = now_ms() + ms;
     while (!watch_take(f->w)) {
         if (now_ms() >= end) {
@@ -172,19 +156,16 @@ static bool reported_within(const fixture *f, int ms)
     return true;
 }
 
-static void expect_report(const fixture *f)
-{
+static void expect_report(const fixture *f) {
     assert_true(reported_within(f, DEADLINE_MS));
 }
 
-static void expect_none(const fixture *f)
-{
+static void expect_none(const fixture *f) {
     assert_false(reported_within(f, 300));
 }
 
 /* Take what is still reported of earlier changes, so that the next report is about the next change. */
-static void drain(const fixture *f)
-{
+static void drain(const fixture *f) {
     int64_t end = now_ms() + DEADLINE_MS;
     while (reported_within(f, QUIET_MS)) {
         assert_true(now_ms() < end);
@@ -192,8 +173,7 @@ static void drain(const fixture *f)
 }
 
 /* The reader takes reports until it knows that the file says `text` ("-" for no file). */
-static void expect_text(fixture *f, const char *name, const char *text)
-{
+static void expect_text(fixture *f, const char *name, const char *text) {
     int64_t end = now_ms() + DEADLINE_MS;
 
     for (strcpy(f->known, "?"); strcmp(f->known, text) != 0;) {
@@ -216,8 +196,7 @@ static void expect_text(fixture *f, const char *name, const char *text)
     drain(f);
 }
 
-static void expect_mode(const fixture *f, enum watch_mode mode)
-{
+static void expect_mode(const fixture *f, enum watch_mode mode) {
     int64_t end = now_ms() + DEADLINE_MS;
     while (watch_mode(f->w) != mode) {
         assert_true(now_ms() < end);
@@ -227,8 +206,7 @@ static void expect_mode(const fixture *f, enum watch_mode mode)
 
 /* -- the file itself ------------------------------------------------------------------------------------------- */
 
-static void a_file_that_does_not_change_is_not_reported(void **state)
-{
+static void a_file_that_does_not_change_is_not_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -238,8 +216,7 @@ static void a_file_that_does_not_change_is_not_reported(void **state)
     assert_int_equal(f->wakes, 0);
 }
 
-static void a_write_in_place_is_reported(void **state)
-{
+static void a_write_in_place_is_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -249,8 +226,7 @@ static void a_write_in_place_is_reported(void **state)
     expect_text(f, "hooks.lua", "333");
 }
 
-static void a_write_through_a_descriptor_that_stays_open_is_reported(void **state)
-{
+static void a_write_through_a_descriptor_that_stays_open_is_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "");
     start(f, "hooks.lua");
@@ -262,8 +238,7 @@ static void a_write_through_a_descriptor_that_stays_open_is_reported(void **stat
     close(fd);
 }
 
-static void a_rename_over_the_file_is_reported(void **state)
-{
+static void a_rename_over_the_file_is_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -275,52 +250,47 @@ static void a_rename_over_the_file_is_reported(void **state)
     expect_text(f, "hooks.lua", "44");
 }
 
-static void an_editor_that_keeps_a_backup_is_reported(void **state)
-{
+static void an_editor_that_keeps_a_backup_is_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
     move(f, "hooks.lua", "hooks.lua~");
     put(f, "hooks.lua", "22");
-    delete(f, "hooks.lua~");
+    remove_file(f, "hooks.lua~");
     expect_text(f, "hooks.lua", "22");
 }
 
-static void a_file_that_is_deleted_and_made_again_is_reported(void **state)
-{
+static void a_file_that_is_deleted_and_made_again_is_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
-    delete(f, "hooks.lua");
+    remove_file(f, "hooks.lua");
     expect_text(f, "hooks.lua", "-");
     put(f, "hooks.lua", "22");
     expect_text(f, "hooks.lua", "22");
-    delete(f, "hooks.lua");
+    remove_file(f, "hooks.lua");
     put(f, "hooks.lua", "333");
     expect_text(f, "hooks.lua", "333");
 }
 
-static void a_file_that_was_missing_at_start_is_reported(void **state)
-{
+static void a_file_that_was_missing_at_start_is_reported(void **state) {
     fixture *f = *state;
     start(f, "hooks.lua");
     put(f, "hooks.lua", "1");
     expect_text(f, "hooks.lua", "1");
 }
 
-static void a_hard_link_put_in_its_place_is_reported(void **state)
-{
+static void a_hard_link_put_in_its_place_is_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     put(f, "other", "22");
     start(f, "hooks.lua");
-    delete(f, "hooks.lua");
+    remove_file(f, "hooks.lua");
     assert_int_equal(link(in(f, "other"), in(f, "hooks.lua")), 0);
     expect_text(f, "hooks.lua", "22");
 }
 
-static void a_write_through_another_hard_link_is_reported(void **state)
-{
+static void a_write_through_another_hard_link_is_reported(void **state) {
     fixture *f = *state;
     make_dir(f, "far");
     put(f, "hooks.lua", "1");
@@ -330,8 +300,7 @@ static void a_write_through_another_hard_link_is_reported(void **state)
     expect_text(f, "hooks.lua", "22");
 }
 
-static void a_change_of_mode_is_reported(void **state)
-{
+static void a_change_of_mode_is_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -339,8 +308,7 @@ static void a_change_of_mode_is_reported(void **state)
     expect_report(f);
 }
 
-static void a_change_of_the_directorys_mode_is_reported(void **state)
-{
+static void a_change_of_the_directorys_mode_is_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -348,20 +316,18 @@ static void a_change_of_the_directorys_mode_is_reported(void **state)
     expect_report(f);
 }
 
-static void a_fifo_does_not_block_the_watcher(void **state)
-{
+static void a_fifo_does_not_block_the_watcher(void **state) {
     fixture *f = *state;
     assert_int_equal(mkfifo(in(f, "hooks.lua"), 0600), 0);
     start(f, "hooks.lua");
     put_over(f, "hooks.lua", "1");
     expect_text(f, "hooks.lua", "1");
-    delete(f, "hooks.lua");
+    remove_file(f, "hooks.lua");
     assert_int_equal(mkfifo(in(f, "hooks.lua"), 0600), 0);
     expect_report(f);
 }
 
-static void reading_the_file_is_not_reported(void **state)
-{
+static void reading_the_file_is_not_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -374,8 +340,7 @@ static void reading_the_file_is_not_reported(void **state)
     expect_none(f);
 }
 
-static void other_names_in_the_directory_are_not_reported(void **state)
-{
+static void other_names_in_the_directory_are_not_reported(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -384,7 +349,7 @@ static void other_names_in_the_directory_are_not_reported(void **state)
         move(f, "hooks.lua.log", "hooks");
         make_dir(f, "d");
         assert_int_equal(rmdir(in(f, "d")), 0);
-        delete(f, "hooks");
+        remove_file(f, "hooks");
     }
     expect_none(f);
     put(f, "hooks.lua", "22");
@@ -393,8 +358,7 @@ static void other_names_in_the_directory_are_not_reported(void **state)
 
 /* -- symbolic links and directories ---------------------------------------------------------------------------- */
 
-static void a_link_re_pointed_by_rename_is_reported(void **state)
-{
+static void a_link_re_pointed_by_rename_is_reported(void **state) {
     fixture *f = *state;
     put(f, "v1", "1");
     put(f, "v2", "22");
@@ -409,22 +373,20 @@ static void a_link_re_pointed_by_rename_is_reported(void **state)
     expect_none(f);
 }
 
-static void a_link_that_is_unlinked_and_made_again_is_reported(void **state)
-{
+static void a_link_that_is_unlinked_and_made_again_is_reported(void **state) {
     fixture *f = *state;
     put(f, "v1", "1");
     put(f, "v2", "22");
     make_link(f, "v1", "hooks.lua");
     start(f, "hooks.lua");
-    delete(f, "hooks.lua");
+    remove_file(f, "hooks.lua");
     make_link(f, "v2", "hooks.lua");
     expect_text(f, "hooks.lua", "22");
-    delete(f, "hooks.lua");
+    remove_file(f, "hooks.lua");
     expect_text(f, "hooks.lua", "-");
 }
 
-static void a_change_of_the_links_target_is_reported(void **state)
-{
+static void a_change_of_the_links_target_is_reported(void **state) {
     fixture *f = *state;
     make_dir(f, "real");
     put(f, "real/file", "1");
@@ -434,12 +396,11 @@ static void a_change_of_the_links_target_is_reported(void **state)
     expect_text(f, "hooks.lua", "22");
     put_over(f, "real/file", "333");
     expect_text(f, "hooks.lua", "333");
-    delete(f, "real/file");
+    remove_file(f, "real/file");
     expect_text(f, "hooks.lua", "-");
 }
 
-static void a_change_anywhere_in_a_chain_of_links_is_reported(void **state)
-{
+static void a_change_anywhere_in_a_chain_of_links_is_reported(void **state) {
     fixture *f = *state;
     make_dir(f, "a");
     make_dir(f, "b");
@@ -452,15 +413,14 @@ static void a_change_anywhere_in_a_chain_of_links_is_reported(void **state)
     make_link(f, "../b/two", "new");
     move(f, "new", "a/third");
     expect_text(f, "hooks.lua", "22");
-    delete(f, "a/second");
+    remove_file(f, "a/second");
     make_link(f, "../b/one", "a/second");
     expect_text(f, "hooks.lua", "1");
     put(f, "b/one", "333");
     expect_text(f, "hooks.lua", "333");
 }
 
-static void a_re_pointed_directory_link_is_reported(void **state)
-{
+static void a_re_pointed_directory_link_is_reported(void **state) {
     fixture *f = *state;
     make_dir(f, "..v1");
     make_dir(f, "..v2");
@@ -471,15 +431,14 @@ static void a_re_pointed_directory_link_is_reported(void **state)
     start(f, "hooks.lua");
     make_link(f, "..v2", "..data_tmp");
     move(f, "..data_tmp", "..data");
-    delete(f, "..v1/hooks.lua");
+    remove_file(f, "..v1/hooks.lua");
     assert_int_equal(rmdir(in(f, "..v1")), 0);
     expect_text(f, "hooks.lua", "22");
     put(f, "..v2/hooks.lua", "333");
     expect_text(f, "hooks.lua", "333");
 }
 
-static void a_target_that_appears_is_reported(void **state)
-{
+static void a_target_that_appears_is_reported(void **state) {
     fixture *f = *state;
     make_link(f, "later/file", "hooks.lua");
     start(f, "hooks.lua");
@@ -489,8 +448,7 @@ static void a_target_that_appears_is_reported(void **state)
     expect_text(f, "hooks.lua", "1");
 }
 
-static void directories_that_appear_later_are_followed(void **state)
-{
+static void directories_that_appear_later_are_followed(void **state) {
     fixture *f = *state;
     start(f, "a/b/hooks.lua");
     make_dir(f, "a");
@@ -499,7 +457,7 @@ static void directories_that_appear_later_are_followed(void **state)
     drain(f);
     put(f, "a/b/hooks.lua", "1");
     expect_text(f, "a/b/hooks.lua", "1");
-    delete(f, "a/b/hooks.lua");
+    remove_file(f, "a/b/hooks.lua");
     assert_int_equal(rmdir(in(f, "a/b")) | rmdir(in(f, "a")), 0);
     expect_text(f, "a/b/hooks.lua", "-");
     make_dir(f, "a");
@@ -508,8 +466,7 @@ static void directories_that_appear_later_are_followed(void **state)
     expect_text(f, "a/b/hooks.lua", "22");
 }
 
-static void a_directory_that_is_moved_away_and_back_is_reported(void **state)
-{
+static void a_directory_that_is_moved_away_and_back_is_reported(void **state) {
     fixture *f = *state;
     make_dir(f, "a");
     make_dir(f, "a/b");
@@ -526,8 +483,7 @@ static void a_directory_that_is_moved_away_and_back_is_reported(void **state)
     expect_text(f, "a/b/hooks.lua", "22");
 }
 
-static void a_directory_replaced_by_another_is_reported(void **state)
-{
+static void a_directory_replaced_by_another_is_reported(void **state) {
     fixture *f = *state;
     make_dir(f, "a");
     make_dir(f, "b");
@@ -543,8 +499,7 @@ static void a_directory_replaced_by_another_is_reported(void **state)
     expect_none(f);
 }
 
-static void links_in_a_circle_are_an_error_until_cut(void **state)
-{
+static void links_in_a_circle_are_an_error_until_cut(void **state) {
     fixture *f = *state;
     make_link(f, "b", "hooks.lua");
     make_link(f, "c", "b");
@@ -558,8 +513,7 @@ static void links_in_a_circle_are_an_error_until_cut(void **state)
 
 /* -- many changes ---------------------------------------------------------------------------------------------- */
 
-static void *edit_often(void *arg)
-{
+static void *edit_often(void *arg) {
     fixture *f = arg;
     char text[64];
     int64_t end = now_ms() + EDITING_MS;
@@ -572,8 +526,7 @@ static void *edit_often(void *arg)
     return NULL;
 }
 
-static void the_last_of_many_fast_edits_is_reported(void **state)
-{
+static void the_last_of_many_fast_edits_is_reported(void **state) {
     fixture *f = *state;
     pthread_t editor;
     put(f, "hooks.lua", "1");
@@ -584,8 +537,7 @@ static void the_last_of_many_fast_edits_is_reported(void **state)
     pthread_join(editor, NULL);
 }
 
-static void *point_often(void *arg)
-{
+static void *point_often(void *arg) {
     fixture *f = arg;
     int64_t end = now_ms() + EDITING_MS;
     for (int i = 0; i < 1000 && now_ms() < end; i++) {
@@ -599,8 +551,7 @@ static void *point_often(void *arg)
     return NULL;
 }
 
-static void the_target_of_a_link_that_was_re_pointed_often_is_watched(void **state)
-{
+static void the_target_of_a_link_that_was_re_pointed_often_is_watched(void **state) {
     fixture *f = *state;
     pthread_t editor;
     make_dir(f, "v1");
@@ -617,8 +568,7 @@ static void the_target_of_a_link_that_was_re_pointed_often_is_watched(void **sta
     expect_text(f, "data/hooks.lua", "more");
 }
 
-static void a_closed_file_is_reported_at_once(void **state)
-{
+static void a_closed_file_is_reported_at_once(void **state) {
     fixture *f = *state;
     int64_t best = DEADLINE_MS;
     put(f, "hooks.lua", "1");
@@ -634,8 +584,7 @@ static void a_closed_file_is_reported_at_once(void **state)
 }
 
 /* Two writes within one tick of the file system's clock can leave all that stat says as it is. */
-static void a_file_closed_after_writing_is_reported_whatever_stat_says(void **state)
-{
+static void a_file_closed_after_writing_is_reported_whatever_stat_says(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -645,8 +594,7 @@ static void a_file_closed_after_writing_is_reported_whatever_stat_says(void **st
     expect_report(f);
 }
 
-static void a_file_that_is_being_written_is_reported_when_it_is_quiet(void **state)
-{
+static void a_file_that_is_being_written_is_reported_when_it_is_quiet(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "");
     start(f, "hooks.lua");
@@ -667,8 +615,7 @@ static void a_file_that_is_being_written_is_reported_when_it_is_quiet(void **sta
 
 /* -- the thread ------------------------------------------------------------------------------------------------ */
 
-static void wake_is_called_until_the_report_is_taken(void **state)
-{
+static void wake_is_called_until_the_report_is_taken(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -691,8 +638,7 @@ static void wake_is_called_until_the_report_is_taken(void **state)
     }
 }
 
-static void wake_is_not_called_after_stop(void **state)
-{
+static void wake_is_not_called_after_stop(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     for (int i = 0; i < 20; i++) {
@@ -712,8 +658,7 @@ static void wake_is_not_called_after_stop(void **state)
 }
 
 /* What is found by looking alone is reported once more, see the header. */
-static void a_report_is_taken_once(void **state)
-{
+static void a_report_is_taken_once(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -726,8 +671,7 @@ static void a_report_is_taken_once(void **state)
     expect_none(f);
 }
 
-static int count_entries(const char *path)
-{
+static int count_entries(const char *path) {
     int count = 0;
     DIR *dir = opendir(path);
     assert_non_null(dir);
@@ -738,8 +682,7 @@ static int count_entries(const char *path)
     return count;
 }
 
-static void nothing_is_left_after_stop(void **state)
-{
+static void nothing_is_left_after_stop(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     int fds = count_entries("/proc/self/fd");
@@ -756,8 +699,7 @@ static void nothing_is_left_after_stop(void **state)
     }
 }
 
-static int inotify_descriptor(void)
-{
+static int inotify_descriptor(void) {
     for (int fd = 0; fd < 256; fd++) {
         char path[64];
         char target[64] = "";
@@ -769,8 +711,7 @@ static int inotify_descriptor(void)
     return -1;
 }
 
-static int count_watches(int fd)
-{
+static int count_watches(int fd) {
     char line[256];
     int count = 0;
     snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", fd);
@@ -783,8 +724,7 @@ static int count_watches(int fd)
     return count;
 }
 
-static void watches_go_although_a_child_holds_the_descriptor(void **state)
-{
+static void watches_go_although_a_child_holds_the_descriptor(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -796,8 +736,7 @@ static void watches_go_although_a_child_holds_the_descriptor(void **state)
     close(held);
 }
 
-static void stop_does_not_wait_for_the_delay(void **state)
-{
+static void stop_does_not_wait_for_the_delay(void **state) {
     fixture *f = *state;
     f->delay_ms = 86400000;
     start(f, "hooks.lua");
@@ -807,8 +746,7 @@ static void stop_does_not_wait_for_the_delay(void **state)
     watch_stop(NULL);
 }
 
-static void descriptors_are_closed_on_exec(void **state)
-{
+static void descriptors_are_closed_on_exec(void **state) {
     fixture *f = *state;
     int open_before = 0;
     for (int turn = 0; turn < 2; turn++) {
@@ -828,8 +766,7 @@ static void descriptors_are_closed_on_exec(void **state)
 
 /* The watcher's thread's line `field` of /proc/self/task/.../status, as a number in base 16. False when there is no
  * such thread, or not by that name yet. */
-static bool thread_status(const char *field, unsigned long long *value)
-{
+static bool thread_status(const char *field, unsigned long long *value) {
     bool found = false;
     DIR *dir = opendir("/proc/self/task");
     assert_non_null(dir);
@@ -856,14 +793,12 @@ static bool thread_status(const char *field, unsigned long long *value)
 
 static atomic_int signals_handled;
 
-static void handle_signal(int sig)
-{
+static void handle_signal(int sig) {
     (void)sig;
     atomic_fetch_add(&signals_handled, 1);
 }
 
-static void signals_are_not_delivered_to_the_thread(void **state)
-{
+static void signals_are_not_delivered_to_the_thread(void **state) {
     fixture *f = *state;
     struct sigaction action = {.sa_handler = handle_signal};
     struct sigaction old_action;
@@ -904,8 +839,7 @@ static void signals_are_not_delivered_to_the_thread(void **state)
 }
 
 /* The exit status of a child that runs `body`. */
-static int in_child(fixture *f, int (*body)(fixture *f))
-{
+static int in_child(fixture *f, int (*body)(fixture *f)) {
     int status = 0;
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -917,8 +851,7 @@ static int in_child(fixture *f, int (*body)(fixture *f))
     return WEXITSTATUS(status);
 }
 
-static int stop_inherited(fixture *f)
-{
+static int stop_inherited(fixture *f) {
     int fds = count_entries("/proc/self/fd");
     if (watch_mode(f->w) != WATCH_FORKED) {
         return 1;
@@ -927,8 +860,7 @@ static int stop_inherited(fixture *f)
     return count_entries("/proc/self/fd") == fds - (f->poll_only ? 1 : 2) ? 0 : 2;
 }
 
-static void a_child_process_has_no_watcher_and_leaves_the_parents_alone(void **state)
-{
+static void a_child_process_has_no_watcher_and_leaves_the_parents_alone(void **state) {
     fixture *f = *state;
     put(f, "hooks.lua", "1");
     start(f, "hooks.lua");
@@ -938,8 +870,7 @@ static void a_child_process_has_no_watcher_and_leaves_the_parents_alone(void **s
     expect_text(f, "hooks.lua", "22");
 }
 
-static int watch_anew(fixture *f)
-{
+static int watch_anew(fixture *f) {
     watcher *inherited = f->w;
     start(f, "hooks.lua");
     put(f, "hooks.lua", "in the child");
@@ -950,8 +881,7 @@ static int watch_anew(fixture *f)
     return reported && !forked ? 0 : 1;
 }
 
-static void a_child_process_may_start_its_own(void **state)
-{
+static void a_child_process_may_start_its_own(void **state) {
     fixture *f = *state;
 #ifdef THREAD_SANITIZER
     skip(); /* it takes the new thread for the parent's, whose stack the child uses again */
@@ -962,8 +892,7 @@ static void a_child_process_may_start_its_own(void **state)
     expect_text(f, "hooks.lua", "in the child");
 }
 
-static void a_child_forked_during_changes_can_stop(void **state)
-{
+static void a_child_forked_during_changes_can_stop(void **state) {
     fixture *f = *state;
     pthread_t editor;
     put(f, "hooks.lua", "1");
@@ -980,8 +909,7 @@ static void a_child_forked_during_changes_can_stop(void **state)
 
 /* -- when the system refuses ----------------------------------------------------------------------------------- */
 
-static void bad_options_are_refused(void **state)
-{
+static void bad_options_are_refused(void **state) {
     fixture *f = *state;
     static const watch_options bad[] = {{.path = NULL, .delay_ms = 100},
                                         {.path = "", .delay_ms = 100},
@@ -996,8 +924,7 @@ static void bad_options_are_refused(void **state)
 }
 
 /* Leave room for `count` more descriptors. */
-static struct rlimit limit_descriptors(unsigned count)
-{
+static struct rlimit limit_descriptors(unsigned count) {
     struct rlimit old;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     int fd = dup(0);
@@ -1008,8 +935,7 @@ static struct rlimit limit_descriptors(unsigned count)
     return old;
 }
 
-static void without_inotify_the_watcher_polls(void **state)
-{
+static void without_inotify_the_watcher_polls(void **state) {
     fixture *f = *state;
     f->delay_ms = 20;
     put(f, "hooks.lua", "1");
@@ -1022,8 +948,7 @@ static void without_inotify_the_watcher_polls(void **state)
     expect_text(f, "hooks.lua", "22");
 }
 
-static void without_any_descriptor_start_fails(void **state)
-{
+static void without_any_descriptor_start_fails(void **state) {
     fixture *f = *state;
     watch_options options = {.path = in(f, "hooks.lua"), .delay_ms = 100};
     struct rlimit old = limit_descriptors(0);
@@ -1033,8 +958,7 @@ static void without_any_descriptor_start_fails(void **state)
     assert_null(f->w);
 }
 
-static void a_directory_that_may_not_be_read_is_polled(void **state)
-{
+static void a_directory_that_may_not_be_read_is_polled(void **state) {
     fixture *f = *state;
     bool root = geteuid() == 0;
     f->delay_ms = 20;
@@ -1057,8 +981,7 @@ static void a_directory_that_may_not_be_read_is_polled(void **state)
     assert_int_equal(watch_inotify_errno(f->w), 0);
 }
 
-static bool write_text(const char *path, const char *text)
-{
+static bool write_text(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
     if (fd >= 0) {
@@ -1067,8 +990,7 @@ static bool write_text(const char *path, const char *text)
     return written;
 }
 
-static int watch_without_watches(fixture *f)
-{
+static int watch_without_watches(fixture *f) {
     char map[64];
     snprintf(map, sizeof(map), "0 %u 1", (unsigned)geteuid());
     if (unshare(CLONE_NEWUSER) != 0 || !write_text("/proc/self/uid_map", map) ||
@@ -1085,8 +1007,7 @@ static int watch_without_watches(fixture *f)
     return reported ? 0 : 2;
 }
 
-static void without_enough_watches_the_watcher_polls(void **state)
-{
+static void without_enough_watches_the_watcher_polls(void **state) {
     fixture *f = *state;
     f->delay_ms = 20;
     put(f, "hooks.lua", "1");
@@ -1097,8 +1018,7 @@ static void without_enough_watches_the_watcher_polls(void **state)
     assert_int_equal(status, 0);
 }
 
-static void a_path_through_too_many_directories_is_polled(void **state)
-{
+static void a_path_through_too_many_directories_is_polled(void **state) {
     fixture *f = *state;
     char name[4 * WATCH_NODES_MAX] = "";
     f->delay_ms = 20;
@@ -1115,8 +1035,7 @@ static void a_path_through_too_many_directories_is_polled(void **state)
     expect_text(f, name, "22");
 }
 
-static void a_host_that_closes_all_descriptors_makes_the_watcher_poll(void **state)
-{
+static void a_host_that_closes_all_descriptors_makes_the_watcher_poll(void **state) {
     fixture *f = *state;
     bool ours[256];
     f->delay_ms = 20;
@@ -1138,8 +1057,7 @@ static void a_host_that_closes_all_descriptors_makes_the_watcher_poll(void **sta
 
 /* -- the state of a path --------------------------------------------------------------------------------------- */
 
-static void a_look_tells_why_a_path_leads_nowhere(void **state)
-{
+static void a_look_tells_why_a_path_leads_nowhere(void **state) {
     fixture *f = *state;
     char name[16];
     char long_path[2 * PATH_MAX];
@@ -1162,8 +1080,7 @@ static void a_look_tells_why_a_path_leads_nowhere(void **state)
     assert_int_equal(watch_look(in(f, "40")).error, ELOOP);
 }
 
-static void a_look_sees_each_link_and_its_text(void **state)
-{
+static void a_look_sees_each_link_and_its_text(void **state) {
     fixture *f = *state;
     make_dir(f, "d");
     put(f, "d/file", "1");
@@ -1179,8 +1096,7 @@ static void a_look_sees_each_link_and_its_text(void **state)
     assert_false(watch_state_equal(first, watch_look(in(f, "hooks.lua"))));
 }
 
-static void a_plan_names_what_matters_once(void **state)
-{
+static void a_plan_names_what_matters_once(void **state) {
     fixture *f = *state;
     watch_plan *plan = malloc(sizeof(*plan));
     char real[PATH_MAX];
@@ -1195,8 +1111,7 @@ static void a_plan_names_what_matters_once(void **state)
     const struct {
         const char *name;
         enum watch_name_kind kind;
-    } expected[] = {
-        {"hooks.lua", WATCH_NAME_LINK}, {"dir", WATCH_NAME_LINK}, {"file", WATCH_NAME_FILE}};
+    } expected[] = {{"hooks.lua", WATCH_NAME_LINK}, {"dir", WATCH_NAME_LINK}, {"file", WATCH_NAME_FILE}};
     for (size_t i = 0; i < 3; i++) {
         assert_string_equal(plan->names[i].name, expected[i].name);
         assert_int_equal(plan->names[i].kind, expected[i].kind);
@@ -1208,7 +1123,7 @@ static void a_plan_names_what_matters_once(void **state)
     assert_int_equal(last->kind, WATCH_FILE);
     assert_string_equal(last->path, strcat(real, "/d/file"));
 
-    delete(f, "d/file");
+    remove_file(f, "d/file");
     watch_plan_make(plan, in(f, "hooks.lua"));
     assert_int_equal(plan->state.error, ENOENT);
     assert_int_equal(plan->names[2].kind, WATCH_NAME_MISSING);
@@ -1218,12 +1133,13 @@ static void a_plan_names_what_matters_once(void **state)
 
 static char polling[] = "polling";
 
-#define INOTIFY(test) {#test, test, setup, teardown, NULL}
-#define POLLING(test) {#test ", polling", test, setup, teardown, polling}
+#define INOTIFY(test) \
+    { #test, test, setup, teardown, NULL }
+#define POLLING(test) \
+    { #test ", polling", test, setup, teardown, polling }
 #define BOTH(test) INOTIFY(test), POLLING(test)
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(a_file_that_does_not_change_is_not_reported),
         BOTH(a_write_in_place_is_reported),

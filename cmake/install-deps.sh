@@ -1,0 +1,66 @@
+#!/bin/sh
+# Install what is missing on this machine: install-deps.sh demo|test|ci
+#
+# Nothing is installed, and no rights are needed, where all is there already. Debian and its kin: apt-get, with sudo when
+# not root. Elsewhere: a list of what to install, and exit status 1.
+set -u
+level=${1:-test}
+missing=
+
+# want PACKAGE PURPOSE COMMAND...: PACKAGE is missing when COMMAND fails.
+want() {
+    package=$1 purpose=$2
+    shift 2
+    "$@" >/dev/null 2>&1 && return
+    missing="$missing $package"
+    list="${list:-}    $package: $purpose
+"
+}
+
+has() { command -v "$1"; }
+recent_cmake() {
+    command -v cmake || return
+    version=$(cmake --version | sed -n 's/^cmake version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+    [ "${version% *}" -gt 3 ] || { [ "${version% *}" -eq 3 ] && [ "${version#* }" -ge 22 ]; }
+}
+
+want gcc "a C11 compiler" has cc
+want libc6-dev "the C library's headers" sh -c 'echo "#include <stdlib.h>" | cc -E -'
+want make "make" has make
+want cmake "CMake, 3.22 or later" recent_cmake
+want pkg-config "pkg-config" has pkg-config
+want luajit "the luajit command, 2.1" has luajit
+want libluajit-5.1-dev "LuaJIT's headers and library, 2.1" pkg-config --exists luajit
+if [ "$level" != demo ]; then
+    want g++ "a C++ compiler (tests: the header from C++)" has c++
+    want libcmocka-dev "cmocka (tests)" pkg-config --exists cmocka
+    want curl "curl (tests with nginx)" has curl
+fi
+if [ "$level" = ci ]; then
+    want clang "the other compiler" has clang
+    want clang-format "clang-format" has clang-format
+    want clang-tidy "clang-tidy" has clang-tidy
+    want cppcheck "cppcheck" has cppcheck
+fi
+
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "Please install these (Debian's package names), then try again:"
+    printf %s "$list"
+    exit 1
+fi >&2
+
+root=
+if [ "$(id -u)" -ne 0 ]; then
+    root=sudo
+    if ! command -v sudo >/dev/null; then
+        echo "Some packages are missing. Please run this as root, then try again:"
+        echo "    apt-get install --no-install-recommends$missing"
+        exit 1
+    fi >&2
+fi
+echo "Installing with apt-get:$missing"
+# shellcheck disable=SC2086
+$root apt-get -qq update && $root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing </dev/null >/dev/null

@@ -1,0 +1,80 @@
+#!/bin/sh
+# Run one test: run.sh SOURCE BUILD DEBS sanitize=[LIST] NEED COMMAND [ARGUMENT...]
+#
+# NEED says what the test runs with, and the environment follows from it:
+#   luajit    the system's luajit command and library
+#   luajit2   OpenResty's, from DEBS
+#   debs      what cmake/fetch-debs.sh unpacks: luajit2, nginx and its Lua module
+#   nm, cxx   a tool of the compiler
+#   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
+# Exit status: the command's; 77 when the need is not met, or 1 where LJINSPECT_NO_SKIP is set.
+set -u
+source=$1 build=$2 debs=$3 sanitize=$4 need=$5
+shift 5
+
+skip() {
+    echo "SKIPPED: $1"
+    [ -z "${LJINSPECT_NO_SKIP:-}" ] && exit 77
+    echo "LJINSPECT_NO_SKIP is set: that is a failure"
+    exit 1
+}
+
+needs_command() {
+    command -v "$1" >/dev/null || skip "command $1 not found$2"
+}
+
+LJINSPECT_SOURCE=$source LJINSPECT_BUILD=$build LJINSPECT_DEBS=$debs
+LUA_PATH="$source/src/lua/?.lua;;"
+LUA_CPATH="$build/lua/?.so;;"
+export LJINSPECT_SOURCE LJINSPECT_BUILD LJINSPECT_DEBS LUA_PATH LUA_CPATH
+unset LUA_INIT LJINSPECT_HOOKS_FILE
+
+case $need in
+luajit) needs_command luajit " (Debian: luajit)" ;;
+luajit2)
+    lib=$(echo "$debs"/usr/lib/*/libluajit-5.1.so.2)
+    [ -e "$lib" ] || skip "no luajit2 in $debs; cmake/fetch-debs.sh unpacks it there"
+    LD_LIBRARY_PATH=${lib%/*}
+    PATH=$debs/usr/bin:$PATH
+    LUA_PATH="$(echo "$debs"/usr/share/luajit-*)/?.lua;$LUA_PATH"
+    export LD_LIBRARY_PATH PATH
+    # Same names as the system's: make sure that it is the other one.
+    case $1 in
+    luajit) luajit -e 'assert(require "table.nkeys", "not luajit2")' || exit 1 ;;
+    *)
+        ldd "$1" | grep -qF "=> $lib" || {
+            echo "$1 does not load $lib"
+            exit 1
+        }
+        ;;
+    esac
+    ;;
+debs)
+    [ -x "$debs/usr/sbin/nginx" ] || skip "nothing in $debs; cmake/fetch-debs.sh unpacks there what this needs"
+    needs_command curl " (Debian: curl)"
+    ;;
+nm) needs_command nm " (Debian: binutils)" ;;
+cxx)
+    needs_command c++ " (Debian: g++)"
+    needs_command pkg-config ""
+    ;;
+missing) skip "$1 was not found when the build was configured" ;;
+esac
+
+case $sanitize in
+*address*)
+    ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
+    UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+    export ASAN_OPTIONS UBSAN_OPTIONS
+    # The luajit command is not built with the sanitizer: its run-time library must be there before our module is.
+    if [ "$1" = luajit ]; then
+        LD_PRELOAD=$("${CC:-cc}" -print-file-name=libasan.so) exec env "$@"
+        exit 1
+    fi
+    ;;
+*thread*)
+    # Its shadow memory may lie where the kernel puts things at random: keep the kernel from that where we may.
+    setarch -R true 2>/dev/null && set -- setarch -R "$@"
+    ;;
+esac
+exec "$@"
