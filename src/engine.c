@@ -7,7 +7,7 @@
 
 /* Best first. */
 static const engine_class *const CLASSES[] = {
-#if defined(__x86_64__) && defined(__linux__)
+#ifdef LJINSPECT_TRAP
     &engine_trap,
 #endif
     &engine_line,

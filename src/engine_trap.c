@@ -11,7 +11,9 @@
 #include "ljinspect.h"
 #include "trap.h"
 
-static trap_engine *self(engine *e) { return (trap_engine *)(void *)e; }
+static trap_engine *self(engine *e) {
+    return (trap_engine *)(void *)e;
+}
 
 /* Run `body` protected; 0, or an error code. */
 static int protect(trap_engine *e, lua_State *L, lua_CFunction body, void *job) {
@@ -23,7 +25,7 @@ static int protect(trap_engine *e, lua_State *L, lua_CFunction body, void *job) 
     return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
 }
 
-/* ---- Keys --------------------------------------------------------------------------------------------------------- */
+/* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
 static trap_key *find_key(trap_engine *e, const char *file, size_t len, int line) {
     for (size_t i = 0; i < e->n_keys; i++) {
@@ -74,7 +76,7 @@ static void refresh(trap_engine *e, lua_State *L, const trap_key *key) {
     }
 }
 
-/* ---- Arm and disarm ----------------------------------------------------------------------------------------------- */
+/* ---- Arm and disarm ---------------------------------------------------------------------------------------------- */
 
 typedef struct job {
     trap_engine *e;
@@ -135,7 +137,7 @@ static int trap_arm(engine *base, lua_State *L, const char *file, size_t file_le
     return rc;
 }
 
-/* ---- Open and close ----------------------------------------------------------------------------------------------- */
+/* ---- Open and close ---------------------------------------------------------------------------------------------- */
 
 static int open_body(lua_State *L) {
     job *j = lua_touserdata(L, 1);
@@ -202,7 +204,7 @@ static void trap_close(engine *base, lua_State *L, bool closing) {
     }
 }
 
-/* ---- Where hooks stand --------------------------------------------------------------------------------------------- */
+/* ---- Where hooks stand ------------------------------------------------------------------------------------------- */
 
 typedef struct locating {
     hook *const *hooks;
@@ -247,7 +249,7 @@ static void trap_locate(engine *base, lua_State *L, hook *const *hooks, size_t n
     lua_pop(L, 1);
 }
 
-/* ---- Safepoints ---------------------------------------------------------------------------------------------------- */
+/* ---- Safepoints -------------------------------------------------------------------------------------------------- */
 
 static void trap_wake_vm(engine *base) {
     trap_engine *e = self(base);

@@ -5,10 +5,10 @@
  * compiled Lua code never contains (ISTYPE and TGETR, only in built-in library functions), and that opcode's dispatch
  * slots point at trap_stub. Nothing else in the program is touched.
  *
- * What of this can be seen from outside: jit.util.funcbc() shows the trap opcodes; lua_dump() in C writes them (string.dump
- * does not), and such a dump must not be run; a message of LuaJIT's that names a variable, or a function by the call of
- * it, looks for the name in the bytecode (lj_debug.c: lj_debug_slotname, lj_debug_funcname) and may not find it if the
- * instruction that fetches the value, or the call, is a place.
+ * What of this can be seen from outside: jit.util.funcbc() shows the trap opcodes; lua_dump() in C writes them
+ * (string.dump does not), and such a dump must not be run; a message of LuaJIT's that names a variable, or a function
+ * by the call of it, looks for the name in the bytecode (lj_debug.c: lj_debug_slotname, lj_debug_funcname) and may not
+ * find it if the instruction that fetches the value, or the call, is a place.
  */
 #ifndef LJINSPECT_TRAP_H
 #define LJINSPECT_TRAP_H
@@ -19,10 +19,10 @@
 /* How the instruction under a trap is executed once the hit was reported. */
 typedef enum trap_how {
     TRAP_PLAIN, /* by its handler, with the operands decoded again: it never looks at its own opcode */
-    TRAP_STEP,  /* its handler may read or rewrite opcodes of this function: they are put back until the next dispatch */
-    TRAP_SLOT,  /* takes its count from the instruction before, and others must see that it does (lj_dispatch.c:
+    TRAP_STEP, /* its handler may read or rewrite opcodes of this function: they are put back until the next dispatch */
+    TRAP_SLOT, /* takes its count from the instruction before, and others must see that it does (lj_dispatch.c:
                    cur_topslot): the byte stays as it is, the opcode's own dispatch slots lead to us */
-    TRAP_NEVER  /* cannot be trapped */
+    TRAP_NEVER /* cannot be trapped */
 } trap_how;
 
 typedef struct trap_proto trap_proto;
@@ -35,9 +35,9 @@ typedef struct trap_place {
     uint8_t opcode; /* the program's */
     uint8_t trap;   /* what stands there instead, but for TRAP_SLOT */
     uint8_t how;
-    bool report;    /* control arrives at `line` here */
-    bool mixed;     /* report only if it was not entered from a `mark` of the same line: see trap_place.c */
-    bool mark;      /* leave a mark for `mixed` places */
+    bool report; /* control arrives at `line` here */
+    bool mixed;  /* report only if it was not entered from a `mark` of the same line: see trap_place.c */
+    bool mark;   /* leave a mark for `mixed` places */
 } trap_place;
 
 /* A function with hooks. */
@@ -46,9 +46,9 @@ struct trap_proto {
     trap_proto *next_in_bucket;
     trap_place *places;
     uint32_t n_places;
-    bool gone;             /* freed by the collector, or about to be dropped */
-    bool was_nojit;        /* the program had switched the JIT off for it */
-    uint32_t *old_iloops;  /* loops that LuaJIT had given up on before (indices), ascending */
+    bool gone;            /* freed by the collector, or about to be dropped */
+    bool was_nojit;       /* the program had switched the JIT off for it */
+    uint32_t *old_iloops; /* loops that LuaJIT had given up on before (indices), ascending */
     uint32_t n_old_iloops;
 };
 
@@ -107,7 +107,9 @@ typedef struct trap_engine {
     const void *sentinel;        /* table kept in the registry: objects newer than it were not searched for code */
 } trap_engine;
 
-static inline bool trap_is_trap(const trap_engine *e, uint8_t op) { return op == e->trap_plain || op == e->trap_fetch; }
+static inline bool trap_is_trap(const trap_engine *e, uint8_t op) {
+    return op == e->trap_plain || op == e->trap_fetch;
+}
 
 /* The program's debug hooks do not see what we do (lj_dispatch.c: callhook does the same for the hook itself). Returns
  * what trap_unhush() is to be given. */
@@ -169,7 +171,8 @@ void trap_insert(trap_engine *e, trap_proto *p);
 void trap_extract(trap_engine *e, trap_proto *p);
 /* Bring the places of a living function in line with the keys. On failure it keeps those it had. */
 int trap_replan(trap_engine *e, trap_proto *p);
-/* Forget a function. `alive`: its traps are taken out and the JIT may compile it again; else its memory is not touched. */
+/* Forget a function. `alive`: its traps are taken out and the JIT may compile it again; else its memory is not touched.
+ * */
 void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive);
 /* True if the function has code on the key's line and a matching name; _about: the same for a key out of force. */
 bool trap_key_matches(const trap_key *k, const vm_proto *pt);
@@ -186,15 +189,15 @@ void trap_unwake(trap_engine *e);
 /* Abort a recording without disturbing the program's hooks. */
 void trap_abort_recording(trap_engine *e, lua_State *L);
 
-/* ---- trap_code.c: finding code. Those that may raise a memory error say so. --------------------------------------- */
+/* ---- trap_code.c: finding code. Those that may raise a memory error say so. -------------------------------------- */
 
 /*
  * The registry holds one table per engine, under the engine's address:
  *   PROTOS    weak keys: the hooked functions. One that is missing was freed: its address may be another's by now
  *   ANCHOR    {function}: the one stepped over last, so that a step never ends in freed memory
  *   SENTINEL  a table that was new at the last search; what is in front of it in the list of objects is newer
- *   TRIED     weak keys: functions LuaJIT began to compile while hooks were armed; true where it had not given up on one
- *             of its loops before
+ *   TRIED     weak keys: functions LuaJIT began to compile while hooks were armed; true where it had not given up on
+ * one             of its loops before
  *   DUMP      string.dump, while it leads to us
  *   BEGIN     a table that was new when the first hook came
  */
@@ -218,7 +221,7 @@ bool trap_alive(trap_engine *e, lua_State *L, const trap_proto *p);
 /* Keep a function alive until the next call. The caller saw to three free stack slots. */
 void trap_anchor(trap_engine *e, lua_State *L, const vm_proto *pt);
 
-/* ---- trap_traces.c: dropping compiled code ------------------------------------------------------------------------- */
+/* ---- trap_traces.c: dropping compiled code ----------------------------------------------------------------------- */
 
 typedef struct trap_doomed_trace {
     const vm_trace *t;
@@ -234,7 +237,8 @@ typedef struct trap_doomed {
 } trap_doomed;
 
 bool trap_doomed_add(trap_doomed *d, const vm_trace *t); /* false when memory is short */
-/* Choose those that hold code of `protos` (or, if NULL, those with which LuaJIT gave up), or lead there. The collector must not have run since they were added. */
+/* Choose those that hold code of `protos` (or, if NULL, those with which LuaJIT gave up), or lead there. The collector
+ * must not have run since they were added. */
 void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *protos, size_t n);
 /* Drop them, or abort a recording. 0, or LJINSPECT_ERR_BUSY where LuaJIT forbids it now. */
 int trap_doomed_drop(trap_doomed *d, trap_engine *e, lua_State *L);

@@ -193,8 +193,8 @@ int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh) {
     return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
 }
 
-/* A function that the parser has just finished: nothing can have compiled it yet, so no traces need to be dropped, which
- * an event handler could not do. */
+/* A function that the parser has just finished: nothing can have compiled it yet, so no traces need to be dropped,
+ * which an event handler could not do. */
 int trap_hook_parsed(trap_engine *e, lua_State *L, vm_proto *pt) {
     search s = {.e = e, .found = &pt, .n = 0, .room = 1};
     trap_proto *stale = trap_find_proto(e, pt);

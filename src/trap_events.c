@@ -1,17 +1,17 @@
 /*
- * What the program must not notice of traps, and what the engine must notice of the program: new functions (the parser's
- * "bc" event), compilation (the "trace" event), string.dump.
+ * What the program must not notice of traps, and what the engine must notice of the program: new functions (the
+ * parser's "bc" event), compilation (the "trace" event), string.dump.
  *
  * registry._VMEVENTS holds one handler per event (lib_jit.c: jit.attach). Ours stands in front of the program's, which
- * hangs in the same table under a name of ours, so that jit.attach(handler) finds and removes it there. Ours is put back
- * at safepoints where the program has replaced it.
+ * hangs in the same table under a name of ours, so that jit.attach(handler) finds and removes it there. Ours is put
+ * back at safepoints where the program has replaced it.
  */
 #include "trap.h"
 
 #include <lauxlib.h>
 #include <ljinspect.h>
 
-/* ---- Handlers ------------------------------------------------------------------------------------------------------ */
+/* ---- Handlers ---------------------------------------------------------------------------------------------------- */
 
 typedef struct event_job {
     trap_engine *e;
@@ -19,7 +19,8 @@ typedef struct event_job {
     int rc;
 } event_job;
 
-/* Run `body`, and complain where that fails: an error that leaves a handler is printed by LuaJIT and is the program's. */
+/* Run `body`, and complain where that fails: an error that leaves a handler is printed by LuaJIT and is the program's.
+ * */
 static void run(lua_State *L, lua_CFunction body, event_job *job) {
     trap_engine *e = job->e;
     int status = lua_cpcall(L, body, job);
@@ -69,8 +70,8 @@ static int on_bytecode(lua_State *L) {
 
 /*
  * A recording begins. Hooked functions must not be recorded, also where the program has switched the JIT on for one by
- * name meanwhile. And LuaJIT may give up on the loop it begins with, because it leads to a hooked function: remember the
- * function, unless it had given up on a loop of it before.
+ * name meanwhile. And LuaJIT may give up on the loop it begins with, because it leads to a hooked function: remember
+ * the function, unless it had given up on a loop of it before.
  */
 static int recording(lua_State *L) {
     event_job *job = lua_touserdata(L, 1);
@@ -110,7 +111,7 @@ static int on_trace(lua_State *L) {
     return pass_on(L, CHAINED_TRACE);
 }
 
-/* ---- Attach and detach --------------------------------------------------------------------------------------------- */
+/* ---- Attach and detach ------------------------------------------------------------------------------------------- */
 
 static void attach_one(trap_engine *e, lua_State *L, int event, const char *chained, lua_CFunction handler) {
     if (event == 0) return;
@@ -162,7 +163,7 @@ void trap_watch_code(trap_engine *e, lua_State *L) {
     if (e->v.lay->has_jit) attach_one(e, L, e->v.lay->trace_event, CHAINED_TRACE, on_trace);
 }
 
-/* ---- string.dump -------------------------------------------------------------------------------------------------- */
+/* ---- string.dump ------------------------------------------------------------------------------------------------- */
 
 static void all_traps(trap_engine *e, lua_State *L, bool in) {
     for (size_t i = 0; i < e->proto_buckets; i++) {
@@ -224,7 +225,7 @@ static void give_dump(trap_engine *e, lua_State *L) {
     lua_pop(L, 1);
 }
 
-/* ---- First and last hook ------------------------------------------------------------------------------------------ */
+/* ---- First and last hook ----------------------------------------------------------------------------------------- */
 
 /* LuaJIT tries again to compile what it gave up on meanwhile. */
 static void retry_loops(trap_engine *e, lua_State *L) {

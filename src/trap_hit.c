@@ -20,8 +20,12 @@ static void decode(trap_regs *r, uint8_t op) {
     r->op = op;
 }
 
-static uint8_t mode(const trap_engine *e) { return vm_u8(e->v.g, e->v.lay->g_dispatchmode); }
-static uint8_t hookmask(const trap_engine *e) { return vm_u8(e->v.g, e->v.lay->g_hookmask); }
+static uint8_t mode(const trap_engine *e) {
+    return vm_u8(e->v.g, e->v.lay->g_dispatchmode);
+}
+static uint8_t hookmask(const trap_engine *e) {
+    return vm_u8(e->v.g, e->v.lay->g_hookmask);
+}
 
 /* lua_sethook() aborts a recording but also restarts the program's count. */
 void trap_abort_recording(trap_engine *e, lua_State *L) {
@@ -55,8 +59,8 @@ typedef struct callout {
 
 /*
  * The call that the hooked function was called by: lua_getinfo() takes the function's name from it (lj_debug.c:
- * lj_debug_funcname), so a trap that stands on it is lifted while filters run. lj_frame.h: the slot below the base holds
- * the return address, with 3 low bits of type (0: a Lua function; 3: varargs, an offset to the frame below).
+ * lj_debug_funcname), so a trap that stands on it is lifted while filters run. lj_frame.h: the slot below the base
+ * holds the return address, with 3 low bits of type (0: a Lua function; 3: varargs, an offset to the frame below).
  */
 static trap_place *calling_place(const trap_engine *e, const char *base) {
     uintptr_t link = (uintptr_t)vm_ptr(base, -8);
@@ -66,7 +70,9 @@ static trap_place *calling_place(const trap_engine *e, const char *base) {
     return p != NULL && p->how != TRAP_SLOT ? p : NULL;
 }
 
-static void set_opcode(vm_ins *at, uint8_t op) { *(volatile uint8_t *)(void *)at = op; }
+static void set_opcode(vm_ins *at, uint8_t op) {
+    *(volatile uint8_t *)(void *)at = op;
+}
 
 static void call_out(trap_engine *e, lua_State *L, const callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
@@ -120,7 +126,8 @@ static trap_mark *mark_of(trap_engine *e, const lua_State *L, ptrdiff_t base) {
 static bool arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
     ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
     trap_mark *m = mark_of(e, L, base);
-    bool inner = p->mixed && m->L == L && m->base == base && m->proto == p->proto && m->line == p->line && m->at < p->at;
+    bool inner =
+        p->mixed && m->L == L && m->base == base && m->proto == p->proto && m->line == p->line && m->at < p->at;
     if (p->mark) {
         *m = (trap_mark){.L = L, .base = base, .proto = p->proto, .at = p->at, .line = p->line};
     } else if (m->L == L && m->base == base) {
@@ -202,7 +209,7 @@ static bool reads_itself(const vm_layout *lay, const trap_regs *r, const trap_pl
     return true;
 }
 
-/* ---- Returns with a return hook of the program -------------------------------------------------------------------- */
+/* ---- Returns with a return hook of the program ------------------------------------------------------------------- */
 
 /*
  * vm_rethook and lj_dispatch_ins look at the opcode to see that it is a return. So: put it back, go through vm_rethook,
@@ -309,12 +316,11 @@ uintptr_t trap_wake(trap_regs *r) {
     trap_step_finish(e);
     trap_unwake(e);
     const engine_host *host = &e->base.host;
-    bool quiet = (mode(e) & VM_MODE_REC) == 0 &&
-                 (hookmask(e) & (VM_HOOK_ACTIVE | VM_HOOK_VMEVENT | VM_HOOK_GC)) == 0 && !e->in_hit;
+    bool quiet = (mode(e) & VM_MODE_REC) == 0 && (hookmask(e) & (VM_HOOK_ACTIVE | VM_HOOK_VMEVENT | VM_HOOK_GC)) == 0 &&
+                 !e->in_hit;
     char *top = r->base + 8 * (r->d - 1); /* d: arguments + 1 */
-    if (quiet && host->change_waiting(host->owner) &&
-        (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= 8 * HIT_STACK) {
-        /* As vm_callhook and lj_dispatch_call: the callee's frame is the current one, its arguments are on the stack. */
+    if (quiet && host->change_waiting(host->owner) && (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= 8 * HIT_STACK) {
+        /* As vm_callhook and lj_dispatch_call: the callee's frame is the current one, its arguments on the stack. */
         vm_set_ptr(L, VM_L_BASE, r->base);
         vm_set_ptr(L, VM_L_TOP, top);
         r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;

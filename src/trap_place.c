@@ -1,10 +1,10 @@
 /*
  * Where traps stand, so that there is one hit per arrival at a line.
  *
- * Control arrives at line n when an instruction of it is executed and the one executed before it in the same frame is on
- * another line, or there is none (a call), or it is not earlier in the bytecode (a loop inside the line). A return from
- * a call made on the line is none of these. So an edge p -> i of the control flow is an arrival if line(p) != line(i) or
- * p >= i, and the function's first instruction is one.
+ * Control arrives at line n when an instruction of it is executed and the one executed before it in the same frame is
+ * on another line, or there is none (a call), or it is not earlier in the bytecode (a loop inside the line). A return
+ * from a call made on the line is none of these. So an edge p -> i of the control flow is an arrival if line(p) !=
+ * line(i) or p >= i, and the function's first instruction is one.
  *
  * An instruction all of whose incoming edges are arrivals reports whenever it is executed. One that is also entered by
  * an edge inside the line (ITERN of a `for` line: from the JMP before the loop, and after each round of the body) must
@@ -15,9 +15,15 @@
 #include <ljinspect.h>
 #include <stdlib.h>
 
-static bool is_condition(uint8_t op) { return op >= VM_ISLT && op <= VM_ISF; }
-static bool takes_count(uint8_t op) { return op == VM_CALLM || op == VM_CALLMT || op == VM_RETM || op == VM_TSETM; }
-static int64_t target(const vm_ins *code, uint32_t i) { return (int64_t)i + 1 + VM_INS_J(code[i]); }
+static bool is_condition(uint8_t op) {
+    return op >= VM_ISLT && op <= VM_ISF;
+}
+static bool takes_count(uint8_t op) {
+    return op == VM_CALLM || op == VM_CALLMT || op == VM_RETM || op == VM_TSETM;
+}
+static int64_t target(const vm_ins *code, uint32_t i) {
+    return (int64_t)i + 1 + VM_INS_J(code[i]);
+}
 
 /*
  * vm_x64.dasc: every use of PC_OP. The operators hand their opcode to lj_meta_*, GGET and GSET tell themselves from
@@ -59,9 +65,7 @@ static int successors(const vm_layout *lay, const vm_ins *code, uint32_t i, int6
     switch (op) {
     case VM_JMP:
     case VM_ISNEXT:
-    case VM_UCLO:
-        to[0] = target(code, i);
-        return 1;
+    case VM_UCLO: to[0] = target(code, i); return 1;
     case VM_FORI:
     case VM_FORL:
     case VM_IFORL:
@@ -75,11 +79,8 @@ static int successors(const vm_layout *lay, const vm_ins *code, uint32_t i, int6
     case VM_RET1:
     case VM_RETM:
     case VM_CALLT:
-    case VM_CALLMT:
-        return 0;
-    default:
-        to[0] = (int64_t)i + 1;
-        return 1;
+    case VM_CALLMT: return 0;
+    default: to[0] = (int64_t)i + 1; return 1;
     }
 }
 
@@ -128,8 +129,8 @@ static void add_sources(const vm_layout *lay, const vm_proto *pt, uint8_t *kind)
     }
 }
 
-/* lj_debug.c: lj_debug_slotname goes back to the instruction that set a slot and must not go past it. TGETR sets one, and
- * lj_debug_funcname takes it for an indexing, as are GGET and TGET*; the others call no metamethod. */
+/* lj_debug.c: lj_debug_slotname goes back to the instruction that set a slot and must not go past it. TGETR sets one,
+ * and lj_debug_funcname takes it for an indexing, as are GGET and TGET*; the others call no metamethod. */
 static bool fetches(uint8_t op) {
     return op == VM_MOV || op == VM_NOT || (op >= VM_KSTR && op <= VM_KPRI) || op == VM_UGET || op == VM_FNEW ||
            op == VM_TNEW || op == VM_TDUP || op == VM_GGET || (op >= VM_TGETV && op <= VM_TGETB);

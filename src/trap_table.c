@@ -82,7 +82,9 @@ static void remove_places(trap_engine *e, trap_proto *p) {
 
 /* ---- Bytes and slots ------------------------------------------------------------------------------------------- */
 
-static void set_opcode(vm_ins *at, uint8_t op) { *(volatile uint8_t *)(void *)at = op; }
+static void set_opcode(vm_ins *at, uint8_t op) {
+    *(volatile uint8_t *)(void *)at = op;
+}
 
 /* Lead an opcode to us, or give it back. The dynamic slot is left alone while a hook or the recorder holds it: they go
  * on to the static one, and LuaJIT copies the static half back when they end. */
@@ -126,7 +128,9 @@ static void count_slots(trap_engine *e, const trap_proto *p, int change) {
 
 /* ---- Functions -------------------------------------------------------------------------------------------------- */
 
-bool trap_key_matches(const trap_key *k, const vm_proto *pt) { return k->count > 0 && trap_key_about(k, pt); }
+bool trap_key_matches(const trap_key *k, const vm_proto *pt) {
+    return k->count > 0 && trap_key_about(k, pt);
+}
 
 bool trap_key_about(const trap_key *k, const vm_proto *pt) {
     size_t len;

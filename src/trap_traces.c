@@ -74,7 +74,8 @@ void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *p
     for (size_t i = 0; i < d->n; i++) {
         const trap_doomed_trace *t = &d->traces[i];
         if (protos == NULL) doomed[t->number] = vm_trace_gave_up(t->t);
-        for (size_t k = 0; k < n && !doomed[t->number]; k++) doomed[t->number] = vm_trace_mentions(lay, t->t, protos[k]);
+        for (size_t k = 0; k < n && !doomed[t->number]; k++)
+            doomed[t->number] = vm_trace_mentions(lay, t->t, protos[k]);
     }
     while (change) {
         change = false;

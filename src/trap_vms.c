@@ -1,8 +1,8 @@
 /*
  * From a dispatch table to the engine of its VM.
  *
- * The stubs know nothing but their registers, and VMs run in several threads. An open hash table of atomics: readers take
- * no lock, and look only for the VM their own thread runs, whose entry does not change meanwhile.
+ * The stubs know nothing but their registers, and VMs run in several threads. An open hash table of atomics: readers
+ * take no lock, and look only for the VM their own thread runs, whose entry does not change meanwhile.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,7 +19,9 @@ static const uintptr_t gone;
 static unsigned used; /* slots that are not NULL; under the lock */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static size_t start(const uintptr_t *dispatch) { return (size_t)(((uintptr_t)dispatch >> 3) * 0x9e3779b97f4a7c15u >> 52); }
+static size_t start(const uintptr_t *dispatch) {
+    return (size_t)(((uintptr_t)dispatch >> 3) * 0x9e3779b97f4a7c15u >> 52);
+}
 
 bool trap_vms_add(trap_engine *e) {
     bool ok = false;

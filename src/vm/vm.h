@@ -20,31 +20,29 @@
 
 /* Opcodes, by the names of lj_bc.h. The numbers are learned (vm_ops.c). */
 #define VM_OPS(X)                                                                                                      \
-    X(ISLT) X(ISGE) X(ISLE) X(ISGT) X(ISEQV) X(ISNEV) X(ISEQS) X(ISNES) X(ISEQN) X(ISNEN) X(ISEQP) X(ISNEP)             \
-    X(ISTC) X(ISFC) X(IST) X(ISF) X(ISTYPE) X(ISNUM)                                                                   \
-    X(MOV) X(NOT) X(UNM) X(LEN)                                                                                        \
-    X(ADDVN) X(SUBVN) X(MULVN) X(DIVVN) X(MODVN) X(ADDNV) X(SUBNV) X(MULNV) X(DIVNV) X(MODNV)                          \
-    X(ADDVV) X(SUBVV) X(MULVV) X(DIVVV) X(MODVV) X(POW) X(CAT)                                                         \
-    X(KSTR) X(KCDATA) X(KSHORT) X(KNUM) X(KPRI) X(KNIL)                                                                \
-    X(UGET) X(USETV) X(USETS) X(USETN) X(USETP) X(UCLO) X(FNEW)                                                        \
-    X(TNEW) X(TDUP) X(GGET) X(GSET) X(TGETV) X(TGETS) X(TGETB) X(TGETR) X(TSETV) X(TSETS) X(TSETB) X(TSETM) X(TSETR)   \
-    X(CALLM) X(CALL) X(CALLMT) X(CALLT) X(ITERC) X(ITERN) X(VARG) X(ISNEXT)                                            \
-    X(RETM) X(RET) X(RET0) X(RET1)                                                                                     \
-    X(FORI) X(JFORI) X(FORL) X(IFORL) X(JFORL) X(ITERL) X(IITERL) X(JITERL) X(LOOP) X(ILOOP) X(JLOOP) X(JMP)           \
-    X(BNOT) X(BAND) X(BOR) X(BXOR) X(BSHL) X(BSHR) X(BSAR)                                                             \
-    X(FUNCF) X(IFUNCF) X(JFUNCF) X(FUNCV) X(IFUNCV) X(JFUNCV) X(FUNCC) X(FUNCCW)
+    X(ISLT)                                                                                                            \
+    X(ISGE) X(ISLE) X(ISGT) X(ISEQV) X(ISNEV) X(ISEQS) X(ISNES) X(ISEQN) X(ISNEN) X(ISEQP) X(ISNEP) X(ISTC) X(ISFC)    \
+        X(IST) X(ISF) X(ISTYPE) X(ISNUM) X(MOV) X(NOT) X(UNM) X(LEN) X(ADDVN) X(SUBVN) X(MULVN) X(DIVVN) X(MODVN)      \
+            X(ADDNV) X(SUBNV) X(MULNV) X(DIVNV) X(MODNV) X(ADDVV) X(SUBVV) X(MULVV) X(DIVVV) X(MODVV) X(POW) X(CAT)    \
+                X(KSTR) X(KCDATA) X(KSHORT) X(KNUM) X(KPRI) X(KNIL) X(UGET) X(USETV) X(USETS) X(USETN) X(USETP)        \
+                    X(UCLO) X(FNEW) X(TNEW) X(TDUP) X(GGET) X(GSET) X(TGETV) X(TGETS) X(TGETB) X(TGETR) X(TSETV)       \
+                        X(TSETS) X(TSETB) X(TSETM) X(TSETR) X(CALLM) X(CALL) X(CALLMT) X(CALLT) X(ITERC) X(ITERN)      \
+                            X(VARG) X(ISNEXT) X(RETM) X(RET) X(RET0) X(RET1) X(FORI) X(JFORI) X(FORL) X(IFORL)         \
+                                X(JFORL) X(ITERL) X(IITERL) X(JITERL) X(LOOP) X(ILOOP) X(JLOOP) X(JMP) X(BNOT) X(BAND) \
+                                    X(BOR) X(BXOR) X(BSHL) X(BSHR) X(BSAR) X(FUNCF) X(IFUNCF) X(JFUNCF) X(FUNCV)       \
+                                        X(IFUNCV) X(JFUNCV) X(FUNCC) X(FUNCCW)
 
 typedef enum vm_op {
     VM_OP_UNKNOWN, /* also: this LuaJIT has no such opcode */
 #define X(name) VM_##name,
     VM_OPS(X)
 #undef X
-    VM_OP__COUNT
+        VM_OP__COUNT
 } vm_op;
 
 typedef uint32_t vm_ins; /* one bytecode instruction: opcode in the low byte (lj_bc.h) */
 
-#define VM_INS_OP(i) ((uint8_t)((i) & 0xff))
+#define VM_INS_OP(i) ((uint8_t)((i)&0xff))
 #define VM_INS_A(i) ((uint32_t)(((i) >> 8) & 0xff))
 #define VM_INS_C(i) ((uint32_t)(((i) >> 16) & 0xff))
 #define VM_INS_B(i) ((uint32_t)((i) >> 24))
@@ -55,10 +53,17 @@ typedef uint32_t vm_ins; /* one bytecode instruction: opcode in the low byte (lj
 enum { VM_L_GLREF = 16, VM_L_BASE = 32, VM_L_TOP = 40, VM_L_MAXSTACK = 48, VM_L_STACK = 56, VM_L_CFRAME = 80 };
 /* The head of every collectable object: next object, colour, type. */
 enum { VM_GC_NEXT = 0, VM_GC_MARKED = 8, VM_GC_TYPE = 9 };
-enum { VM_TYPE_STRING = 4, VM_TYPE_THREAD = 6, VM_TYPE_PROTO = 7, VM_TYPE_FUNC = 8, VM_TYPE_TRACE = 9,
-       VM_TYPE_CDATA = 10, VM_TYPE_TABLE = 11 };
-/* GCfunc: environment; bytecode of a Lua function, or of the C function header; C function pointer. GCstr: length, text.
- * GCtab: metatable. */
+enum {
+    VM_TYPE_STRING = 4,
+    VM_TYPE_THREAD = 6,
+    VM_TYPE_PROTO = 7,
+    VM_TYPE_FUNC = 8,
+    VM_TYPE_TRACE = 9,
+    VM_TYPE_CDATA = 10,
+    VM_TYPE_TABLE = 11
+};
+/* GCfunc: environment; bytecode of a Lua function, or of the C function header; C function pointer. GCstr: length,
+ * text. GCtab: metatable. */
 enum { VM_FUNC_ENV = 16, VM_FUNC_PC = 32, VM_FUNC_F = 40, VM_STR_LEN = 20, VM_STR_DATA = 24, VM_TAB_METATABLE = 32 };
 /* GCproto; its bytecode follows it. */
 enum {
@@ -72,8 +77,8 @@ enum {
     VM_PT_LINEINFO = 80,
     VM_PT_SIZE = 104
 };
-/* GCtrace; its IR constants, IR, snapshots and snapshot map follow. An IR instruction has 8 bytes, its opcode is byte 5; a
- * constant object takes two. */
+/* GCtrace; its IR constants, IR, snapshots and snapshot map follow. An IR instruction has 8 bytes, its opcode is byte
+ * 5; a constant object takes two. */
 enum {
     VM_TR_NSNAP = 10,
     VM_TR_NINS = 12,
@@ -117,13 +122,13 @@ typedef struct vm_layout {
     bool has[VM_OP__COUNT];
     uint8_t name[256]; /* vm_op of an opcode number */
     bool has_jit;
-    bool has_integers; /* small integers have a representation of their own (LJ_DUALNUM) */
+    bool has_integers;              /* small integers have a representation of their own (LJ_DUALNUM) */
     uint8_t flag_nojit, flag_iloop; /* bits of GCproto.flags; 0 where the JIT is compiled out */
-    bool has_traces; /* compiled code can be told apart (vm_trace.c); else all of it must be dropped */
-    uint8_t ir_kgc;  /* IR opcode of a constant object */
+    bool has_traces;                /* compiled code can be told apart (vm_trace.c); else all of it must be dropped */
+    uint8_t ir_kgc;                 /* IR opcode of a constant object */
     lua_CFunction string_dump;
     int bc_event, trace_event; /* indices of these events' handlers in registry._VMEVENTS; 0: compiled out */
-    ptrdiff_t g_vmevmask; /* cache of the events that have a handler; VM_EVENTS_UNKNOWN makes LuaJIT look again */
+    ptrdiff_t g_vmevmask;      /* cache of the events that have a handler; VM_EVENTS_UNKNOWN makes LuaJIT look again */
 } vm_layout;
 
 /* One VM of the program. */
@@ -160,16 +165,24 @@ static inline void *vm_ptr(const void *object, ptrdiff_t offset) {
 static inline void vm_set_ptr(void *object, ptrdiff_t offset, const void *value) {
     memcpy((char *)object + offset, &value, sizeof(value));
 }
-static inline uint8_t vm_u8(const void *object, ptrdiff_t offset) { return ((const uint8_t *)object)[offset]; }
+static inline uint8_t vm_u8(const void *object, ptrdiff_t offset) {
+    return ((const uint8_t *)object)[offset];
+}
 static inline uint32_t vm_u32(const void *object, ptrdiff_t offset) {
     uint32_t v;
     memcpy(&v, (const char *)object + offset, sizeof(v));
     return v;
 }
-static inline int32_t vm_i32(const void *object, ptrdiff_t offset) { return (int32_t)vm_u32(object, offset); }
+static inline int32_t vm_i32(const void *object, ptrdiff_t offset) {
+    return (int32_t)vm_u32(object, offset);
+}
 
-static inline char *vm_base(lua_State *L) { return vm_ptr(L, VM_L_BASE); }
-static inline char *vm_top(lua_State *L) { return vm_ptr(L, VM_L_TOP); }
+static inline char *vm_base(lua_State *L) {
+    return vm_ptr(L, VM_L_BASE);
+}
+static inline char *vm_top(lua_State *L) {
+    return vm_ptr(L, VM_L_TOP);
+}
 /* Free stack slots above the top before the stack must grow. */
 static inline ptrdiff_t vm_stack_left(lua_State *L) {
     return ((char *)vm_ptr(L, VM_L_MAXSTACK) - vm_top(L)) / (ptrdiff_t)sizeof(lua_Number);
@@ -179,10 +192,14 @@ static inline uintptr_t *vm_cframe(lua_State *L) {
     return (uintptr_t *)((uintptr_t)vm_ptr(L, VM_L_CFRAME) & ~(uintptr_t)3);
 }
 
-/* The tag of a value (lj_obj.h, LJ_GC64: 17 bits above the address). Numbers have none: their highest bits are never all
- * set, but for a NaN with its sign set, which LuaJIT never makes. */
-static inline bool vm_is_double(uint64_t value) { return value < UINT64_C(0xfff8000000000000); }
-static inline int vm_type_of(uint64_t value) { return vm_is_double(value) ? -1 : (int)(~value >> 47); }
+/* The tag of a value (lj_obj.h, LJ_GC64: 17 bits above the address). Numbers have none: their highest bits are never
+ * all set, but for a NaN with its sign set, which LuaJIT never makes. */
+static inline bool vm_is_double(uint64_t value) {
+    return value < UINT64_C(0xfff8000000000000);
+}
+static inline int vm_type_of(uint64_t value) {
+    return vm_is_double(value) ? -1 : (int)(~value >> 47);
+}
 
 /* Push a collectable object that the Lua API has no function for (a prototype). Needs one free stack slot. */
 void vm_push_object(lua_State *L, const void *object, int type);
@@ -191,11 +208,21 @@ void vm_push_object(lua_State *L, const void *object, int type);
 
 typedef struct vm_proto vm_proto; /* a GCproto */
 
-static inline vm_ins *vm_proto_code(const vm_proto *pt) { return (vm_ins *)((uintptr_t)pt + VM_PT_SIZE); }
-static inline uint32_t vm_proto_size(const vm_proto *pt) { return vm_u32(pt, VM_PT_SIZEBC); }
-static inline int vm_proto_first_line(const vm_proto *pt) { return vm_i32(pt, VM_PT_FIRSTLINE); }
-static inline int vm_proto_num_lines(const vm_proto *pt) { return vm_i32(pt, VM_PT_NUMLINE); }
-static inline bool vm_proto_stripped(const vm_proto *pt) { return vm_ptr(pt, VM_PT_LINEINFO) == NULL; }
+static inline vm_ins *vm_proto_code(const vm_proto *pt) {
+    return (vm_ins *)((uintptr_t)pt + VM_PT_SIZE);
+}
+static inline uint32_t vm_proto_size(const vm_proto *pt) {
+    return vm_u32(pt, VM_PT_SIZEBC);
+}
+static inline int vm_proto_first_line(const vm_proto *pt) {
+    return vm_i32(pt, VM_PT_FIRSTLINE);
+}
+static inline int vm_proto_num_lines(const vm_proto *pt) {
+    return vm_i32(pt, VM_PT_NUMLINE);
+}
+static inline bool vm_proto_stripped(const vm_proto *pt) {
+    return vm_ptr(pt, VM_PT_LINEINFO) == NULL;
+}
 static inline const char *vm_proto_source(const vm_proto *pt, size_t *len) {
     const char *s = vm_ptr(pt, VM_PT_CHUNKNAME);
     *len = vm_u32(s, VM_STR_LEN);
@@ -208,9 +235,9 @@ int vm_proto_line(const vm_proto *pt, uint32_t index);
 /* True if some instruction but the header is on the line. */
 bool vm_proto_has_line(const vm_proto *pt, int line);
 
-/* Visit objects of a type (all types where it is negative), newest first, all or down to (not including) the object `stop`; dead ones that the collector
- * has not freed yet are left out. `white` is the colour of a new object: vm_gc_white(). `visit` must not run the
- * collector; false ends the walk. */
+/* Visit objects of a type (all types where it is negative), newest first, all or down to (not including) the object
+ * `stop`; dead ones that the collector has not freed yet are left out. `white` is the colour of a new object:
+ * vm_gc_white(). `visit` must not run the collector; false ends the walk. */
 typedef bool (*vm_visit_fn)(void *object, void *arg);
 void vm_walk(const vm *v, uint8_t white, int type, const void *stop, vm_visit_fn visit, void *arg);
 /* The colour of new objects; pushes the new table it looked at. May raise a memory error. */
@@ -227,9 +254,15 @@ static inline unsigned vm_u16(const void *object, ptrdiff_t offset) {
     memcpy(&v, (const char *)object + offset, sizeof(v));
     return v;
 }
-static inline unsigned vm_trace_number(const vm_trace *t) { return vm_u16(t, VM_TR_TRACENO); } /* 0: dropped */
-static inline unsigned vm_trace_link(const vm_trace *t) { return vm_u16(t, VM_TR_LINK); }
-static inline unsigned vm_trace_root(const vm_trace *t) { return vm_u16(t, VM_TR_ROOT); } /* 0: is a root */
+static inline unsigned vm_trace_number(const vm_trace *t) {
+    return vm_u16(t, VM_TR_TRACENO);
+} /* 0: dropped */
+static inline unsigned vm_trace_link(const vm_trace *t) {
+    return vm_u16(t, VM_TR_LINK);
+}
+static inline unsigned vm_trace_root(const vm_trace *t) {
+    return vm_u16(t, VM_TR_ROOT);
+} /* 0: is a root */
 /* True if the trace holds code of the function, or may. */
 bool vm_trace_mentions(const vm_layout *lay, const vm_trace *t, const vm_proto *pt);
 /* True if the trace ends in the interpreter because LuaJIT gave up on compiling what follows. */

@@ -50,27 +50,88 @@ static bool matches(const uint8_t *code, const int *pattern, size_t len) {
     return true;
 }
 
-static ptrdiff_t disp32(const uint8_t *code) { return vm_i32(code, 0); }
+static ptrdiff_t disp32(const uint8_t *code) {
+    return vm_i32(code, 0);
+}
 
 /*
  * vm_x64.dasc, vm_inshook: the code whose conventions the stubs copy. It shows them all: L at [rsp+16], BASE in rdx
  * saved to L->base, PC in rbx, DISPATCH in r14, A to ecx, opcode to ebp, D to eax, jump through the static half.
  */
 static bool decode_inshook(vm_layout *lay, const uint8_t *code) {
-    static const int head[] = {0x41, 0x0f, 0xb6, 0x86, -1, -1, -1, -1,         /* movzx eax, byte [r14+hookmask] */
-                               0xa8, VM_HOOK_ACTIVE, 0x75, -1,                 /* test al, HOOK_ACTIVE; jnz */
-                               0xa8, LUA_MASKLINE | LUA_MASKCOUNT, 0x74, -1,   /* test al, LINE|COUNT; jz */
-                               0x41, 0xff, 0x8e, -1, -1, -1, -1, 0x74, -1,     /* dec dword [r14+hookcount]; jz */
-                               0xa8, LUA_MASKLINE, 0x74, -1,                   /* test al, LINE; jz */
-                               0x48, 0x8b, 0x6c, 0x24, 8 * VM_CFRAME_L,        /* mov rbp, [rsp+16] */
-                               0x48, 0x89, 0x55, VM_L_BASE,                    /* mov [rbp+base], rdx */
-                               0x48, 0x89, 0xde, 0x48, 0x89, 0xef,             /* mov rsi, rbx; mov rdi, rbp */
-                               0xe8, -1, -1, -1, -1,                           /* call lj_dispatch_ins */
-                               0x48, 0x8b, 0x55, VM_L_BASE,                    /* mov rdx, [rbp+base] */
-                               0x0f, 0xb6, 0x4b, 0xfd,                         /* movzx ecx, byte [rbx-3] */
-                               0x0f, 0xb6, 0x6b, 0xfc,                         /* movzx ebp, byte [rbx-4] */
-                               0x0f, 0xb7, 0x43, 0xfe,                         /* movzx eax, word [rbx-2] */
-                               0x41, 0xff, 0xa4, 0xee, -1, -1, -1, -1};        /* jmp [r14+rbp*8+static] */
+    static const int head[] = {0x41,
+                               0x0f,
+                               0xb6,
+                               0x86,
+                               -1,
+                               -1,
+                               -1,
+                               -1, /* movzx eax, byte [r14+hookmask] */
+                               0xa8,
+                               VM_HOOK_ACTIVE,
+                               0x75,
+                               -1, /* test al, HOOK_ACTIVE; jnz */
+                               0xa8,
+                               LUA_MASKLINE | LUA_MASKCOUNT,
+                               0x74,
+                               -1, /* test al, LINE|COUNT; jz */
+                               0x41,
+                               0xff,
+                               0x8e,
+                               -1,
+                               -1,
+                               -1,
+                               -1,
+                               0x74,
+                               -1, /* dec dword [r14+hookcount]; jz */
+                               0xa8,
+                               LUA_MASKLINE,
+                               0x74,
+                               -1, /* test al, LINE; jz */
+                               0x48,
+                               0x8b,
+                               0x6c,
+                               0x24,
+                               8 * VM_CFRAME_L, /* mov rbp, [rsp+16] */
+                               0x48,
+                               0x89,
+                               0x55,
+                               VM_L_BASE, /* mov [rbp+base], rdx */
+                               0x48,
+                               0x89,
+                               0xde,
+                               0x48,
+                               0x89,
+                               0xef, /* mov rsi, rbx; mov rdi, rbp */
+                               0xe8,
+                               -1,
+                               -1,
+                               -1,
+                               -1, /* call lj_dispatch_ins */
+                               0x48,
+                               0x8b,
+                               0x55,
+                               VM_L_BASE, /* mov rdx, [rbp+base] */
+                               0x0f,
+                               0xb6,
+                               0x4b,
+                               0xfd, /* movzx ecx, byte [rbx-3] */
+                               0x0f,
+                               0xb6,
+                               0x6b,
+                               0xfc, /* movzx ebp, byte [rbx-4] */
+                               0x0f,
+                               0xb7,
+                               0x43,
+                               0xfe, /* movzx eax, word [rbx-2] */
+                               0x41,
+                               0xff,
+                               0xa4,
+                               0xee,
+                               -1,
+                               -1,
+                               -1,
+                               -1}; /* jmp [r14+rbp*8+static] */
     uint8_t copy[4 + sizeof(head) / sizeof(head[0])], *p = copy;
     if (!vm_read(code, copy, sizeof(copy))) return false;
     if (memcmp(p, "\xf3\x0f\x1e\xfa", 4) == 0) p += 4; /* endbr64 */
@@ -86,9 +147,10 @@ static bool decode_inshook(vm_layout *lay, const uint8_t *code) {
 
 /* vm_x64.dasc, BC_FUNCC: after the call it sets cur_L and the VM state, as must whoever returns to the interpreter. */
 static bool decode_funcc(vm_layout *lay, const uint8_t *code) {
-    static const int pattern[] = {0x48, 0x8b, 0x55, VM_L_BASE,                  /* mov rdx, [rbp+base] */
-                                  0x49, 0x89, 0xae, -1, -1, -1, -1,             /* mov [r14+cur_L], rbp */
-                                  0x41, 0xc7, 0x86, -1, -1, -1, -1, -1, -1, -1, -1}; /* mov dword [r14+vmstate], n */
+    static const int pattern[] = {0x48, 0x8b, 0x55, VM_L_BASE,             /* mov rdx, [rbp+base] */
+                                  0x49, 0x89, 0xae, -1,        -1, -1, -1, /* mov [r14+cur_L], rbp */
+                                  0x41, 0xc7, 0x86, -1,        -1, -1, -1,
+                                  -1,   -1,   -1,   -1}; /* mov dword [r14+vmstate], n */
     uint8_t copy[160];
     size_t len = sizeof(pattern) / sizeof(pattern[0]);
     if (!vm_read(code, copy, sizeof(copy))) return false;

@@ -7,7 +7,9 @@
 
 #include "vm.h"
 
-static bool single_bit(unsigned bits) { return bits != 0 && (bits & (bits - 1)) == 0; }
+static bool single_bit(unsigned bits) {
+    return bits != 0 && (bits & (bits - 1)) == 0;
+}
 
 /*
  * A hot loop of a function with the JIT off: the loop instruction is replaced by its non-counting twin and the function

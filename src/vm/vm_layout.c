@@ -154,8 +154,7 @@ static void pc_hook(lua_State *S, lua_Debug *ar) {
         c->seen++;
         c->ok = c->ok && vm_cframe(S)[VM_CFRAME_L] == (uintptr_t)S && at % sizeof(vm_ins) == 0 && index > 0 &&
                 index < vm_proto_size(pt) && vm_proto_line(pt, index) == top.currentline &&
-                vm_proto_has_line(pt, top.currentline) &&
-                vm_top(S) >= vm_base(S) + 8 * (int)vm_u8(pt, VM_PT_FRAMESIZE);
+                vm_proto_has_line(pt, top.currentline) && vm_top(S) >= vm_base(S) + 8 * (int)vm_u8(pt, VM_PT_FRAMESIZE);
     }
     lua_pop(S, 1);
 }

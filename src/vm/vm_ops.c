@@ -55,14 +55,13 @@ static const known_chunk CHUNKS[] = {
 /* Only where the parser knows the syntax: bit operators came in 2026. (No 1LL here: the lexer would load the FFI, whose
  * tables nothing keeps alive in a state without libraries.) */
 static const known_chunk OPTIONAL_CHUNKS[] = {
-    {"local a,b=... a=~b a=a&b a=a|b a=a~b a=a<<b a=a>>b a=a~>>b",
-     "FUNCV VARG BNOT BAND BOR BXOR BSHL BSHR BSAR RET0", NULL},
+    {"local a,b=... a=~b a=a&b a=a|b a=a~b a=a<<b a=a>>b a=a~>>b", "FUNCV VARG BNOT BAND BOR BXOR BSHL BSHR BSAR RET0",
+     NULL},
 };
 
-static const char *const NAMES[VM_OP__COUNT] = {
-    "?",
+static const char *const NAMES[VM_OP__COUNT] = {"?",
 #define X(name) #name,
-    VM_OPS(X)
+                                                VM_OPS(X)
 #undef X
 };
 
@@ -156,8 +155,8 @@ bool vm_learn_ops(lua_State *S, vm_layout *lay, const char **why) {
     lua_pushcfunction(S, no_function);
     const vm_ins *header = vm_ptr(lua_topointer(S, -1), VM_FUNC_PC);
     bool ok = assign(lay, VM_FUNCC, VM_INS_OP(*header)) && lay->number[VM_FUNCC] == lay->number[VM_FUNCF] + 6 &&
-              assign(lay, VM_JFUNCV, lay->number[VM_FUNCF] + 5u) && assign(lay, VM_IFUNCV, lay->number[VM_FUNCF] + 4u) &&
-              assign(lay, VM_FUNCCW, lay->number[VM_FUNCF] + 7u);
+              assign(lay, VM_JFUNCV, lay->number[VM_FUNCF] + 5u) &&
+              assign(lay, VM_IFUNCV, lay->number[VM_FUNCF] + 4u) && assign(lay, VM_FUNCCW, lay->number[VM_FUNCF] + 7u);
     lua_settop(S, 0);
     if (!ok) return false;
 

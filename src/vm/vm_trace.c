@@ -1,9 +1,10 @@
 /*
  * Compiled code: which traces hold code of a function.
  *
- * A trace names every function it holds code of (lj_record.c): the function it starts in (startpt); each function it calls,
- * as a constant closure, or for a polymorphic call the address of its bytecode (rec_call_specialize); each one it
- * returns to, as a constant prototype (lj_record_ret). Snapshots name the instruction at which the interpreter would go on.
+ * A trace names every function it holds code of (lj_record.c): the function it starts in (startpt); each function it
+ * calls, as a constant closure, or for a polymorphic call the address of its bytecode (rec_call_specialize); each one
+ * it returns to, as a constant prototype (lj_record_ret). Snapshots name the instruction at which the interpreter would
+ * go on.
  */
 #include <lauxlib.h>
 #include <luajit.h>
@@ -41,8 +42,8 @@ bool vm_trace_mentions(const vm_layout *lay, const vm_trace *t, const vm_proto *
 
 enum { LINK_LOOP = 2, LINK_INTERPRETER = 6, LINK_STITCH = 8 }; /* lj_jit.h: LJ_TRLINK_* */
 
-/* A side exit after too many tries (lj_record.c: lj_record_setup), or a call after which nothing could be compiled, which
- * links the trace to itself (lj_trace.c: trace_abort). */
+/* A side exit after too many tries (lj_record.c: lj_record_setup), or a call after which nothing could be compiled,
+ * which links the trace to itself (lj_trace.c: trace_abort). */
 bool vm_trace_gave_up(const vm_trace *t) {
     uint8_t type = vm_u8(t, VM_TR_LINKTYPE);
     return type == LINK_INTERPRETER || (type == LINK_STITCH && vm_trace_link(t) == vm_trace_number(t));
@@ -82,7 +83,8 @@ static bool check_trace(lua_State *S, vm_layout *lay, const vm_trace *t) {
     const char *end, *ir = constants(t, &end), *snap = vm_ptr(t, VM_TR_SNAP), *map = vm_ptr(t, VM_TR_SNAPMAP);
     uint32_t nk = vm_u32(t, VM_TR_NK), nins = vm_u32(t, VM_TR_NINS);
     if (ir < (const char *)t + VM_TR_ROOT || ir > (const char *)t + 192 || nk >= nins || nins > 0x10000) return false;
-    if (snap != ir + (size_t)VM_IR_SIZE * (nins - nk) || map != snap + 12 * (size_t)vm_u16(t, VM_TR_NSNAP)) return false;
+    if (snap != ir + (size_t)VM_IR_SIZE * (nins - nk) || map != snap + 12 * (size_t)vm_u16(t, VM_TR_NSNAP))
+        return false;
 
     /* The closure that is called must be there; what stands before it is the opcode of constant objects. */
     for (const char *p = ir; p + 16 <= snap; p += 8) {

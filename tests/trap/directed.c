@@ -65,7 +65,9 @@ static void w_safepoint(void *owner, lua_State *L) {
     w->e->class->awake(w->e, L);
 }
 
-static bool w_waiting(void *owner) { return atomic_load(&((world *)owner)->waiting) != 0; }
+static bool w_waiting(void *owner) {
+    return atomic_load(&((world *)owner)->waiting) != 0;
+}
 
 static void w_log(void *owner, lua_State *L, int level, const char *format, ...) {
     va_list args;
@@ -80,7 +82,9 @@ static void w_log(void *owner, lua_State *L, int level, const char *format, ...)
 
 static hook_table *no_table;
 
-static world *world_of(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+static world *world_of(lua_State *L) {
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
 
 static int l_arm(lua_State *L) {
     world *w = world_of(L);
@@ -163,8 +167,13 @@ static int l_engine_close(lua_State *L) {
 
 static int l_engine_open(lua_State *L) {
     world *w = world_of(L);
-    engine_host host = {.owner = w, .table = &no_table, .anchor = L, .hit = w_hit, .safepoint = w_safepoint,
-                        .change_waiting = w_waiting, .log = w_log};
+    engine_host host = {.owner = w,
+                        .table = &no_table,
+                        .anchor = L,
+                        .hit = w_hit,
+                        .safepoint = w_safepoint,
+                        .change_waiting = w_waiting,
+                        .log = w_log};
     w->e = engine_trap.open(L, &host);
     if (w->e == NULL) return luaL_error(L, "refused");
     return 0;
@@ -199,9 +208,19 @@ int directed_call_back(int_fn f, int n) {
 }
 
 static int run_script(const char *script, const char *arg) {
-    static const luaL_Reg functions[] = {{"arm", l_arm}, {"disarm", l_disarm}, {"hits", l_hits}, {"on_hit", l_on_hit},
-        {"maintain", l_maintain}, {"wake", l_wake}, {"waking", l_waking}, {"woken", l_woken}, {"fork", l_fork},
-        {"clock", l_clock}, {"engine_close", l_engine_close}, {"engine_open", l_engine_open}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"arm", l_arm},
+                                         {"disarm", l_disarm},
+                                         {"hits", l_hits},
+                                         {"on_hit", l_on_hit},
+                                         {"maintain", l_maintain},
+                                         {"wake", l_wake},
+                                         {"waking", l_waking},
+                                         {"woken", l_woken},
+                                         {"fork", l_fork},
+                                         {"clock", l_clock},
+                                         {"engine_close", l_engine_close},
+                                         {"engine_open", l_engine_open},
+                                         {NULL, NULL}};
     world *w = calloc(1, sizeof(*w));
     const char *slash = strrchr(script, '/');
     snprintf(w->source, sizeof(w->source), "%s", slash != NULL ? slash + 1 : script);

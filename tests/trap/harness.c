@@ -3,8 +3,8 @@
  *   plain     as it is
  *   oracle    JIT off, an instruction hook counts the arrivals at each line of the program's functions
  *   trap      a hook of the trap engine on every line of every function counts the hits
- * Options after the mode, with commas: gc (the collector at its most aggressive, a full cycle at every 50th hit), lua (each
- * hit calls Lua code that reads the frame), random (hooks go and come at random), nojit.
+ * Options after the mode, with commas: gc (the collector at its most aggressive, a full cycle at every 50th hit), lua
+ * (each hit calls Lua code that reads the frame), random (hooks go and come at random), nojit.
  * The program writes to standard output; the counts go to the file named by the third argument; more arguments are the
  * program's.
  */
@@ -122,7 +122,7 @@ static bool note_lines(void *object, void *arg) {
     return true;
 }
 
-/* ---- The oracle --------------------------------------------------------------------------------------------------- */
+/* ---- The oracle -------------------------------------------------------------------------------------------------- */
 
 enum { FRAMES = 65536 };
 static struct frame {
@@ -136,7 +136,8 @@ static const vm_layout *lay;
 
 static struct frame *frame_of(lua_State *L, ptrdiff_t base) {
     size_t i = ((uintptr_t)L >> 4) * 131 + (size_t)(base >> 3);
-    for (i %= FRAMES; frames[i].L != NULL && (frames[i].L != L || frames[i].base != base); i = (i + 1) % FRAMES) {}
+    for (i %= FRAMES; frames[i].L != NULL && (frames[i].L != L || frames[i].base != base); i = (i + 1) % FRAMES) {
+    }
     frames[i].L = L;
     frames[i].base = base;
     return &frames[i];
@@ -156,7 +157,8 @@ static void oracle_hook(lua_State *L, lua_Debug *ar) {
     struct frame *f = frame_of(L, base - (char *)vm_ptr(L, VM_L_STACK));
     int line = vm_proto_line(pt, index);
     size_t len;
-    bool arrival = (fresh == L && index == 1) || f->pt != pt || vm_proto_line(pt, f->index) != line || index <= f->index;
+    bool arrival =
+        (fresh == L && index == 1) || f->pt != pt || vm_proto_line(pt, f->index) != line || index <= f->index;
     if (fresh == L) fresh = NULL;
     f->pt = pt;
     f->index = index;
@@ -168,7 +170,8 @@ static void oracle_hook(lua_State *L, lua_Debug *ar) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------------------------------
+ * */
 
 int main(int argc, char **argv) {
     if (argc < 4) return 2;
@@ -188,11 +191,12 @@ int main(int argc, char **argv) {
         return 77;
     }
     lay = v.lay;
-    if (luaL_dostring(L, "local debug, pairs, type = debug, pairs, type\n"
-                         "return function() local info = debug.getinfo(2, 'nSluf') local n = 0\n"
-                         "for i = 1, 250 do local k, x = debug.getlocal(2, i) if not k then break end n = n + #k .. '' end\n"
-                         "for i = 1, 250 do local k, x = debug.getupvalue(info.func, i) if not k then break end n = n + 1 end\n"
-                         "return debug.traceback('x', 2), {n} end") != 0) {
+    if (luaL_dostring(
+            L, "local debug, pairs, type = debug, pairs, type\n"
+               "return function() local info = debug.getinfo(2, 'nSluf') local n = 0\n"
+               "for i = 1, 250 do local k, x = debug.getlocal(2, i) if not k then break end n = n + #k .. '' end\n"
+               "for i = 1, 250 do local k, x = debug.getupvalue(info.func, i) if not k then break end n = n + 1 end\n"
+               "return debug.traceback('x', 2), {n} end") != 0) {
         return 2;
     }
     t.reader = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -227,7 +231,11 @@ int main(int argc, char **argv) {
     }
     lua_setglobal(L, "arg");
     hook_table *table = NULL;
-    engine_host host = {.table = &table, .anchor = L, .hit = test_hit, .safepoint = test_safepoint, .change_waiting = test_waiting,
+    engine_host host = {.table = &table,
+                        .anchor = L,
+                        .hit = test_hit,
+                        .safepoint = test_safepoint,
+                        .change_waiting = test_waiting,
                         .log = test_log};
     if (oracle || strstr(mode, "nojit") != NULL) luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     if (trap) {

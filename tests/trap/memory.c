@@ -1,6 +1,6 @@
 /*
- * The trap engine on an allocator that fails: every n-th allocation while hooks are armed, hit and removed, for growing n.
- * Nothing may crash, what was armed stays armed, and in the end no trap is left.
+ * The trap engine on an allocator that fails: every n-th allocation while hooks are armed, hit and removed, for growing
+ * n. Nothing may crash, what was armed stays armed, and in the end no trap is left.
  */
 #include <lauxlib.h>
 #include <ljinspect.h>
@@ -51,15 +51,16 @@ static void m_log(void *owner, lua_State *L, int level, const char *format, ...)
     (void)format;
 }
 
-static const char program[] = "local function f(a, b)\n"
-                              "  local c = a + b\n"
-                              "  if c > 5 then\n"
-                              "    return c .. 'x'\n"
-                              "  end\n"
-                              "  return c\n"
-                              "end\n"
-                              "local function g(n) local s = 0 for i = 1, n do s = s + #tostring(f(i, n)) end return s end\n"
-                              "return g\n";
+static const char program[] =
+    "local function f(a, b)\n"
+    "  local c = a + b\n"
+    "  if c > 5 then\n"
+    "    return c .. 'x'\n"
+    "  end\n"
+    "  return c\n"
+    "end\n"
+    "local function g(n) local s = 0 for i = 1, n do s = s + #tostring(f(i, n)) end return s end\n"
+    "return g\n";
 
 int main(void) {
     static hook_table *table;
@@ -68,7 +69,11 @@ int main(void) {
         lua_State *L = lua_newstate(failing_alloc, NULL);
         if (L == NULL) return 77; /* a build that insists on its own allocator */
         luaL_openlibs(L);
-        engine_host host = {.table = &table, .anchor = L, .hit = m_hit, .safepoint = m_safepoint, .change_waiting = m_waiting,
+        engine_host host = {.table = &table,
+                            .anchor = L,
+                            .hit = m_hit,
+                            .safepoint = m_safepoint,
+                            .change_waiting = m_waiting,
                             .log = m_log};
         engine *e = engine_trap.open(L, &host);
         if (e == NULL) return 77;
