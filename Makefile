@@ -28,9 +28,14 @@ test:
 	@cmake --build $(BUILD) --parallel $(JOBS)
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
 
-# Speed with and without hooks, under the system's LuaJIT.
+# Speed with and without hooks, under the system's LuaJIT; ENGINE=line measures that engine.
+BENCH = LJINSPECT_ENGINE=$(ENGINE) tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= luajit
 bench: all
-	@tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= luajit luajit tests/bench/run.lua
+	@cmake --build $(BUILD) --parallel $(JOBS) --target bench_hits >/dev/null
+	@$(BENCH) luajit tests/bench/run.lua
+	@$(BENCH) $(BUILD)/tests/bench_hits
+	@$(BENCH) luajit tests/bench/arming.lua
+	@$(BENCH) luajit tests/bench/change.lua
 
 install-deps:
 	@cmake/install-deps.sh test

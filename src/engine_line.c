@@ -35,6 +35,7 @@ typedef struct line_engine {
     size_t arms;
     bool unfinished; /* the last hook is gone, but the compiler could not be switched on yet */
     bool watching;
+    bool calling; /* a C function of our own */
     unsigned looks;
     line_jit jit;
     line_wake wake;
@@ -98,11 +99,12 @@ static bool installed(const line_engine *e, lua_State *L) {
     return lua_gethook(L) == hook_functions[e->slot];
 }
 
-/* What the VM must call us for. Every instruction counts while a visit of a one-line loop is open, and where the program
- * has a count hook of its own. */
+/* What the VM must call us for. Every instruction counts while a visit of a one-line loop is open, where the program has
+ * a count hook of its own, and while nothing is armed but a safepoint wanted: a program that is compiled as a whole may
+ * come to the interpreter for a single instruction, which is no new line. */
 static void set_events(line_engine *e, lua_State *L) {
     int mask = EVENTS, count = 0;
-    if (e->visits.looping > 0 || line_program_counts(&e->program)) {
+    if (e->arms == 0 || e->visits.looping > 0 || line_program_counts(&e->program)) {
         mask |= LUA_MASKCOUNT;
         count = 1;
     }
@@ -193,19 +195,16 @@ static void on_line(line_engine *e, lua_State *L, const lua_Debug *ar) {
     e->base.host.hit(e->base.host.owner, L, info.source, source_len, line);
 }
 
-/* Whether the program is about to run code of its own: a line, or a function in Lua, which may be compiled and show no
- * line. Not a C function: our own calls into Lua are such events too, in the midst of what they do. */
-static bool is_safepoint(lua_State *L, const lua_Debug *ar) {
-    lua_Debug info = *ar;
-    if (ar->event == LUA_HOOKLINE) return true;
-    if (ar->event != LUA_HOOKCALL) return false;
-    lua_getinfo(L, "S", &info);
-    return *info.what != 'C';
+/* Whether this is a moment at which anything may be done: an instruction or a call, of a C function too, for code that is
+ * compiled as a whole shows nothing else. Not while the engine itself calls into Lua: that is a call like any other, in
+ * the midst of what the engine does. */
+static bool is_safepoint(const line_engine *e, const lua_Debug *ar) {
+    return ar->event != LUA_HOOKRET && !e->calling && !e->jit.calling;
 }
 
 static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
     if (e->arms == 0 || atomic_load_explicit(&e->wake.requested, memory_order_relaxed)) {
-        if (is_safepoint(L, ar)) attend(e, L);
+        if (is_safepoint(e, ar)) attend(e, L);
         if (e->arms == 0) return;
     }
     if (line_threads_is_new(&e->threads, L)) on_new_thread(e, L, ar);
@@ -288,8 +287,10 @@ static int start_cycle(lua_State *L) {
 
 /* Each garbage collection looks whether a change waits, and whether the program has set another debug hook. */
 static void keep_cycle(line_engine *e, lua_State *L) {
-    if ((e->watching || e->arms > 0) && e->wake.sentinel == NULL && lua_cpcall(L, start_cycle, &e->wake) != 0)
-        lua_pop(L, 1);
+    if ((!e->watching && e->arms == 0) || e->wake.sentinel != NULL) return;
+    e->calling = true;
+    if (lua_cpcall(L, start_cycle, &e->wake) != 0) lua_pop(L, 1);
+    e->calling = false;
 }
 
 static int line_arm(engine *base, lua_State *L, const char *file, size_t file_len, int line, int func) {

@@ -113,12 +113,14 @@ static int control(lua_State *L) {
 
 /* Run `control` in a protected call; with `function` the function on top of the stack is its first argument, and is
  * popped. 1 for true, 0 for false or nothing, -1 for an error. */
-static int call_control(const line_jit *j, lua_State *L, int op, int line, bool function) {
+static int call_control(line_jit *j, lua_State *L, int op, int line, bool function) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, j->control_ref);
     if (function) lua_insert(L, -2);
     lua_pushinteger(L, op);
     lua_pushinteger(L, line);
+    j->calling = true;
     int result = lua_pcall(L, function ? 3 : 2, 1, 0) != 0 ? -1 : lua_toboolean(L, -1);
+    j->calling = false;
     lua_pop(L, 1);
     return result;
 }
@@ -127,7 +129,7 @@ static int call_control(const line_jit *j, lua_State *L, int op, int line, bool 
 
 void line_jit_open(line_jit *j, lua_State *L) {
     j->control_ref = LUA_NOREF;
-    j->switched = false;
+    j->switched = j->calling = false;
     line_jit_forget(j);
     push_loaded(L, "jit");
     get_field(L, "status");
