@@ -5,12 +5,12 @@
 
 #include "ljinspect.h"
 
-/* Best first. */
+/* The first is used where none is asked for: the trap engine is still being proved. */
 static const engine_class *const CLASSES[] = {
+    &engine_line,
 #ifdef LJINSPECT_TRAP
     &engine_trap,
 #endif
-    &engine_line,
 };
 enum { N_CLASSES = sizeof(CLASSES) / sizeof(CLASSES[0]) };
 

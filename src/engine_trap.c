@@ -87,9 +87,10 @@ typedef struct job {
 static int arm_body(lua_State *L) {
     job *j = lua_touserdata(L, 1);
     luaL_checkstack(L, 10, "arm");
-    if (!j->e->watching_code) {
+    if (!j->e->watch_complete) {
+        j->e->watching_code = true; /* first, so that what an error leaves is undone */
         trap_first_hook(j->e, L);
-        j->e->watching_code = true;
+        j->e->watch_complete = true;
     }
     j->rc = trap_search(j->e, L, j->key, false);
     return 0;
@@ -100,9 +101,11 @@ static int refresh_body(lua_State *L) {
     luaL_checkstack(L, 10, "disarm");
     refresh(j->e, L, j->key);
     if (j->e->n_keys == 0 && j->e->watching_code) {
-        j->e->watching_code = false;
         trap_last_hook(j->e, L);
-        if (trap_drop_given_up(j->e, L) != 0) j->e->flush_due = true;
+        j->e->watching_code = j->e->watch_complete = false;
+        bool due = j->e->flush_due;
+        j->e->flush_due = true; /* unless the next ends well */
+        if (trap_drop_given_up(j->e, L) == 0) j->e->flush_due = due;
     }
     return 0;
 }
@@ -184,6 +187,14 @@ static int close_body(lua_State *L) {
     return 0;
 }
 
+/* Where memory is so short that nothing can be called: what must go, without allocation. The event handlers and what
+ * stands in for string.dump do nothing in a VM without an engine. */
+static void drop_all(trap_engine *e, lua_State *L) {
+    for (size_t i = 0; i < e->proto_buckets; i++) {
+        while (e->protos[i] != NULL) trap_drop_proto(e, e->protos[i], trap_alive(e, L, e->protos[i]));
+    }
+}
+
 static void trap_close(engine *base, lua_State *L, bool closing) {
     trap_engine *e = self(base);
     (void)closing; /* the VM's hook mask says the same */
@@ -191,9 +202,10 @@ static void trap_close(engine *base, lua_State *L, bool closing) {
     for (size_t i = 0; i < e->n_keys; i++) free(e->keys[i].file);
     e->n_keys = 0;
     job j = {.e = e, .key = NULL, .rc = 0};
-    protect(e, L, close_body, &j);
+    if (protect(e, L, close_body, &j) != 0) drop_all(e, L);
     trap_unwake(e);
     trap_vms_remove(e);
+    free(e->marks);
     free(e->keys);
     free(e->protos);
     free(e->places);

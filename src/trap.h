@@ -43,10 +43,10 @@ typedef struct trap_place {
 /* A function with hooks. */
 struct trap_proto {
     vm_proto *pt;
+    const char *end; /* of its memory that holds bytecode */
     trap_proto *next_in_bucket;
     trap_place *places;
     uint32_t n_places;
-    bool gone;            /* freed by the collector, or about to be dropped */
     bool was_nojit;       /* the program had switched the JIT off for it */
     uint32_t *old_iloops; /* loops that LuaJIT had given up on before (indices), ascending */
     uint32_t n_old_iloops;
@@ -68,8 +68,6 @@ typedef struct trap_mark {
     int line;
 } trap_mark;
 
-enum { TRAP_MARKS = 64 };
-
 typedef struct trap_engine {
     engine base;
     vm v;
@@ -83,19 +81,24 @@ typedef struct trap_engine {
     size_t n_protos, n_places, proto_buckets, place_buckets;
     unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
 
-    bool in_hit;        /* filters or a safepoint run */
-    bool closed;        /* by one of them: freed when it returns */
-    bool watching_code; /* between trap_first_hook() and trap_last_hook() */
-    bool flush_due;     /* traces compiled while hooks were armed are to be dropped at the next safepoint */
-    bool refresh_due;   /* a disarm could not be finished */
+    bool in_hit;         /* filters or a safepoint run */
+    bool closed;         /* by one of them: freed when it returns */
+    bool watching_code;  /* between trap_first_hook() and trap_last_hook() */
+    bool watch_complete; /* trap_first_hook() came to its end */
+    bool flush_due;      /* traces compiled while hooks were armed are to be dropped at the next safepoint */
+    bool refresh_due;    /* a disarm could not be finished */
 
-    trap_mark marks[TRAP_MARKS];
+    trap_mark *marks; /* hash table */
+    size_t n_marks, cap_marks;
+    uint8_t muted; /* events of the program's debug hooks that are off while filters run */
 
     struct {
         bool active;
         uint8_t hookmask_off; /* bits of the program's hook mask that are cleared during the step */
         trap_proto *proto;
-        uintptr_t slots[VM_SLOTS_MAX], rearm[VM_SLOTS_MAX]; /* what the dynamic slots held; all trap_rearm_stub */
+        uint8_t mode;                                       /* dispatch mode when it began */
+        uintptr_t slots[VM_SLOTS_MAX], fixed[VM_SLOTS_MAX]; /* what the dynamic and the static slots held */
+        uintptr_t rearm[VM_SLOTS_MAX];                      /* all trap_rearm_stub */
     } step;
     struct {
         const lua_State *L; /* a trapped return whose hook call is under way */
@@ -164,6 +167,8 @@ int trap_plan(const trap_engine *e, trap_proto *p, const bool *hooked, trap_plac
 
 trap_place *trap_find_place(const trap_engine *e, const vm_ins *at);
 trap_proto *trap_find_proto(const trap_engine *e, const vm_proto *pt);
+/* A function that is not hooked yet, with memory of its own: entries that overlap it are of freed functions. */
+void trap_drop_overlapping(trap_engine *e, const vm_proto *pt);
 /* Make room for a function. NULL when memory is short. */
 trap_proto *trap_add_proto(trap_engine *e, vm_proto *pt);
 /* Write the traps of `p`, or take them out. */
@@ -218,6 +223,8 @@ trap_proto *trap_enlist(trap_engine *e, lua_State *L, vm_proto *pt, bool *fresh)
 int trap_hook_parsed(trap_engine *e, lua_State *L, vm_proto *pt);
 /* True if the collector has not freed the function. */
 bool trap_alive(trap_engine *e, lua_State *L, const trap_proto *p);
+/* Forget the functions that were freed. Allocates nothing, so the collector does not run; needs three stack slots. */
+void trap_drop_freed(trap_engine *e, lua_State *L);
 /* Keep a function alive until the next call. The caller saw to three free stack slots. */
 void trap_anchor(trap_engine *e, lua_State *L, const vm_proto *pt);
 

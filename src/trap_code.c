@@ -61,6 +61,15 @@ bool trap_alive(trap_engine *e, lua_State *L, const trap_proto *p) {
     return alive;
 }
 
+void trap_drop_freed(trap_engine *e, lua_State *L) {
+    for (size_t i = 0; i < e->proto_buckets; i++) {
+        for (trap_proto *p = e->protos[i], *next; p != NULL; p = next) {
+            next = p->next_in_bucket;
+            if (!trap_alive(e, L, p)) trap_drop_proto(e, p, false);
+        }
+    }
+}
+
 void trap_anchor(trap_engine *e, lua_State *L, const vm_proto *pt) {
     trap_push_part(e, L, TRAP_ANCHOR);
     vm_push_object(L, pt, VM_TYPE_PROTO);
@@ -102,7 +111,8 @@ static bool collect(void *object, void *arg) {
     return true;
 }
 
-/* Which traces hold code of functions that are not hooked yet? Those at the end of the list. */
+/* Which traces hold code of functions that are not hooked yet? Entries of freed functions must be gone: they may have
+ * the address of a new one, or places inside it. */
 static void choose_traces(search *s) {
     size_t fresh = 0;
     for (size_t i = 0; i < s->n; i++) {
@@ -169,6 +179,7 @@ static int search_body(lua_State *L) {
         s->room = s->n + s->n / 4;
         lua_settop(L, 1);
     }
+    trap_drop_freed(e, L);
     choose_traces(s);
     for (size_t i = 0; i < s->n; i++) {
         vm_push_object(L, s->found[i], VM_TYPE_PROTO);
@@ -197,10 +208,13 @@ int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh) {
  * which an event handler could not do. */
 int trap_hook_parsed(trap_engine *e, lua_State *L, vm_proto *pt) {
     search s = {.e = e, .found = &pt, .n = 0, .room = 1};
-    trap_proto *stale = trap_find_proto(e, pt);
-    if (stale != NULL) trap_drop_proto(e, stale, false);
     collect_proto(pt, &s);
-    if (s.n == 0) return 0;
+    if (s.n == 0) {
+        trap_proto *stale = trap_find_proto(e, pt);
+        if (stale != NULL) trap_drop_proto(e, stale, false);
+        return 0;
+    }
+    trap_drop_overlapping(e, pt);
     bool fresh;
     trap_proto *p = trap_enlist(e, L, pt, &fresh);
     int rc = p != NULL ? trap_replan(e, p) : LJINSPECT_ERR_NOMEM;

@@ -30,6 +30,14 @@ static void run(lua_State *L, lua_CFunction body, event_job *job) {
                      status != 0 ? status : job->rc);
 }
 
+/* NULL where the engine went and could not take its handlers with it, for want of memory. */
+static trap_engine *engine_of(lua_State *L) {
+    const char *why;
+    const vm_layout *lay = vm_learn(&why);
+    char *g = vm_ptr(L, VM_L_GLREF);
+    return trap_vms_find((uintptr_t *)(void *)(g + lay->g_dispatch));
+}
+
 static void push_events(lua_State *L) {
     lua_pushliteral(L, VM_EVENTS_KEY);
     lua_rawget(L, LUA_REGISTRYINDEX);
@@ -57,10 +65,10 @@ static int new_function(lua_State *L) {
 }
 
 static int on_bytecode(lua_State *L) {
-    event_job job = {.e = lua_touserdata(L, lua_upvalueindex(1))};
+    event_job job = {.e = engine_of(L)};
     uint64_t value = 0;
     if (lua_gettop(L) >= 1) memcpy(&value, vm_base(L), sizeof(value));
-    if (vm_type_of(value) == VM_TYPE_PROTO) {
+    if (job.e != NULL && vm_type_of(value) == VM_TYPE_PROTO) {
         job.object = (void *)(uintptr_t)(value & ((UINT64_C(1) << 47) - 1));
         trap_step_finish(job.e);
         run(L, new_function, &job);
@@ -102,8 +110,8 @@ static int recording(lua_State *L) {
 }
 
 static int on_trace(lua_State *L) {
-    if (lua_type(L, 1) == LUA_TSTRING && strcmp(lua_tostring(L, 1), "start") == 0) {
-        event_job job = {.e = lua_touserdata(L, lua_upvalueindex(1))};
+    event_job job = {.e = engine_of(L)};
+    if (job.e != NULL && lua_type(L, 1) == LUA_TSTRING && strcmp(lua_tostring(L, 1), "start") == 0) {
         if (lua_isfunction(L, 3)) job.object = vm_func_proto(job.e->v.lay, lua_topointer(L, 3));
         trap_step_finish(job.e);
         run(L, recording, &job);
@@ -128,8 +136,7 @@ static void attach_one(trap_engine *e, lua_State *L, int event, const char *chai
         lua_pushstring(L, chained);
         lua_insert(L, -2);
         lua_rawset(L, -3); /* nil where there was none */
-        lua_pushlightuserdata(L, e);
-        lua_pushcclosure(L, handler, 1);
+        lua_pushcfunction(L, handler);
         lua_rawseti(L, -2, event);
         e->v.g[e->v.lay->g_vmevmask] = (char)VM_EVENTS_UNKNOWN;
     } else {
@@ -182,8 +189,7 @@ static void all_traps(trap_engine *e, lua_State *L, bool in) {
 static int dump_clean(lua_State *L) {
     const char *why;
     const vm_layout *lay = vm_learn(&why);
-    char *g = vm_ptr(L, VM_L_GLREF);
-    trap_engine *e = trap_vms_find((uintptr_t *)(void *)(g + lay->g_dispatch));
+    trap_engine *e = engine_of(L);
     if (e == NULL || !lua_isfunction(L, 1) || lua_iscfunction(L, 1)) return lay->string_dump(L);
     trap_step_finish(e);
     luaL_checkstack(L, 6, "dump");

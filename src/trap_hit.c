@@ -10,7 +10,11 @@
 #include <luajit.h>
 #include <stdlib.h>
 
-enum { HIT_STACK = LUA_MINSTACK + 24 };
+enum { HIT_STACK = LUA_MINSTACK + 24, FILTER_STACK = 300 };
+
+#ifndef LUAI_MAXSTACK
+#define LUAI_MAXSTACK 65500
+#endif
 
 /* Decode the instruction at `pc` again for the handler of `op` (vm_x64.dasc: vm_inshook). */
 static void decode(trap_regs *r, uint8_t op) {
@@ -20,6 +24,8 @@ static void decode(trap_regs *r, uint8_t op) {
     r->op = op;
 }
 
+enum { HOOK_EVENTS = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT };
+
 static uint8_t mode(const trap_engine *e) {
     return vm_u8(e->v.g, e->v.lay->g_dispatchmode);
 }
@@ -27,11 +33,17 @@ static uint8_t hookmask(const trap_engine *e) {
     return vm_u8(e->v.g, e->v.lay->g_hookmask);
 }
 
-/* lua_sethook() aborts a recording but also restarts the program's count. */
+static void set_hookmask(trap_engine *e, unsigned bits) {
+    e->v.g[e->v.lay->g_hookmask] = (char)bits;
+}
+
+/* lua_sethook() aborts a recording but also restarts the program's count, and forgets a hook without events. */
 void trap_abort_recording(trap_engine *e, lua_State *L) {
     int32_t count = vm_i32(e->v.g, e->v.lay->g_hookcount);
-    lua_sethook(L, lua_gethook(L), lua_gethookmask(L), lua_gethookcount(L));
+    bool muted = e->muted != 0 && (hookmask(e) & HOOK_EVENTS) == 0;
+    lua_sethook(L, lua_gethook(L), lua_gethookmask(L) | (muted ? e->muted : 0), lua_gethookcount(L));
     memcpy(e->v.g + e->v.lay->g_hookcount, &count, sizeof(count));
+    if (muted) set_hookmask(e, hookmask(e) & ~(unsigned)HOOK_EVENTS);
 }
 
 /* ---- Calling out ----------------------------------------------------------------------------------------------- */
@@ -41,13 +53,26 @@ static int grow_stack(lua_State *L) {
     return 0;
 }
 
-/* Free stack slots above the top; the stack may move. */
+/*
+ * Free stack slots above the top; the stack may move. A stack that has grown past its greatest size stays so until a
+ * collection, and then the program's own overflow would be one "while handling overflow" (lj_state.c:
+ * lj_state_growstack), for which xpcall() calls no handler. So the last slots are not for us.
+ */
 static bool have_stack(trap_engine *e, lua_State *L, int slots) {
     if (vm_stack_left(L) >= slots) return true;
+    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + 3 * HIT_STACK > LUAI_MAXSTACK) {
+        return false;
+    }
     bool was = trap_hush(e);
     if (lua_cpcall(L, grow_stack, NULL) != 0) lua_pop(L, 1);
     trap_unhush(e, was);
     return vm_stack_left(L) >= slots;
+}
+
+/* Also for what filters call. */
+static bool have_filter_stack(trap_engine *e, lua_State *L) {
+    if ((vm_top(L) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + FILTER_STACK > LUAI_MAXSTACK) return false;
+    return have_stack(e, L, HIT_STACK);
 }
 
 /* Call the owner; afterwards the VM is as the interpreter left it (vm_x64.dasc: BC_FUNCC, after the call). */
@@ -67,7 +92,7 @@ static trap_place *calling_place(const trap_engine *e, const char *base) {
     if ((link & 7) == 3) link = (uintptr_t)vm_ptr(base - (link & ~(uintptr_t)7), -8);
     if ((link & 3) != 0) return NULL;
     trap_place *p = trap_find_place(e, (const vm_ins *)link - 1);
-    return p != NULL && p->how != TRAP_SLOT ? p : NULL;
+    return p != NULL && p->how != TRAP_SLOT && VM_INS_OP(*p->at) == p->trap ? p : NULL;
 }
 
 static void set_opcode(vm_ins *at, uint8_t op) {
@@ -77,7 +102,11 @@ static void set_opcode(vm_ins *at, uint8_t op) {
 static void call_out(trap_engine *e, lua_State *L, const callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
     const engine_host *host = &e->base.host;
-    bool was = trap_hush(e);
+    /* The program's debug hooks do not see filters. HOOK_ACTIVE would do, but a C function that yields takes it for a
+     * yield of the hook (lj_api.c: lua_yield); so the events are off, unless a filter sets hooks. */
+    lua_Hook program_hook = lua_gethook(L);
+    e->muted = hookmask(e) & HOOK_EVENTS;
+    set_hookmask(e, hookmask(e) & ~(unsigned)HOOK_EVENTS);
     e->in_hit = true;
     if (c->line > 0) {
         trap_place *call = calling_place(e, vm_base(L));
@@ -89,7 +118,8 @@ static void call_out(trap_engine *e, lua_State *L, const callout *c) {
         host->safepoint(host->owner, L);
     }
     e->in_hit = false;
-    trap_unhush(e, was);
+    if ((hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook) set_hookmask(e, hookmask(e) | e->muted);
+    e->muted = 0;
     vm_set_ptr(e->v.g, e->v.lay->g_cur_l, L);
     memcpy(e->v.g + e->v.lay->g_vmstate, &vmstate, sizeof(vmstate));
 }
@@ -99,8 +129,10 @@ static void call_out(trap_engine *e, lua_State *L, const callout *c) {
 static void sync_state(const trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
     const vm_layout *lay = e->v.lay;
     vm_ins ins = *p->at;
-    uint32_t slots = vm_u8(p->proto->pt, VM_PT_FRAMESIZE);
-    if (p->how == TRAP_SLOT) {
+    uint32_t slots = 0;
+    if (p->how != TRAP_SLOT) {
+        slots = vm_u8(p->proto->pt, VM_PT_FRAMESIZE);
+    } else {
         uint32_t results = (uint32_t)r->frame[VM_CFRAME_MULTRES] - 1;
         if (lay->name[p->opcode] == VM_UCLO) ins = r->pc[VM_INS_J(ins)];
         switch (lay->name[VM_INS_OP(ins)]) {
@@ -116,39 +148,120 @@ static void sync_state(const trap_engine *e, lua_State *L, const trap_regs *r, c
     r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
 }
 
+/*
+ * The place at which the interpreter stands, if it is one. The entry may be of a function that was freed, whose memory
+ * is another's by now: a trap opcode is there only if we wrote it, a place without one asks whether its function lives.
+ * Leaves base and top as a C function would see them; the stack may move.
+ */
+static trap_place *current_place(trap_engine *e, lua_State *L, trap_regs *r) {
+    trap_place *p = trap_find_place(e, r->pc - 1);
+    if (p == NULL || VM_INS_OP(*p->at) != (p->how == TRAP_SLOT ? p->opcode : p->trap)) return NULL;
+    sync_state(e, L, r, p);
+    bool alive = p->how != TRAP_SLOT || (have_stack(e, L, 6) && trap_alive(e, L, p->proto));
+    r->base = vm_base(L);
+    return alive ? p : NULL;
+}
+
 /* ---- Marks: was this instruction entered from its own line? (trap_place.c) -------------------------------------- */
 
-static trap_mark *mark_of(trap_engine *e, const lua_State *L, ptrdiff_t base) {
-    size_t i = ((uintptr_t)L >> 4) * 31 + (size_t)(base >> 3);
-    return &e->marks[i % TRAP_MARKS];
+/* An open hash table by frame; the slot where the frame's mark is or would be. There is always an empty one. */
+static size_t mark_start(const trap_engine *e, const lua_State *L, ptrdiff_t base) {
+    uintptr_t key = ((uintptr_t)L >> 4) * 31 + (uintptr_t)(base >> 3);
+    return (size_t)(key * 0x9e3779b97f4a7c15u >> 20) & (e->cap_marks - 1);
+}
+
+static trap_mark *mark_of(const trap_engine *e, const lua_State *L, ptrdiff_t base) {
+    size_t i = mark_start(e, L, base);
+    while (e->marks[i].L != NULL && (e->marks[i].L != L || e->marks[i].base != base)) i = (i + 1) & (e->cap_marks - 1);
+    return &e->marks[i];
+}
+
+/* Marks of frames that an error ended stay until their place on the stack is used again: forget all before they become
+ * too many. Where memory is short, an arrival more is reported. */
+static bool room_for_mark(trap_engine *e) {
+    enum { FIRST = 64, MOST = 1 << 18 };
+    if (e->n_marks * 2 < e->cap_marks) return true;
+    size_t n = e->cap_marks, cap = n == 0 ? FIRST : n * 2;
+    trap_mark *old = e->marks, *marks = calloc(cap > MOST ? FIRST : cap, sizeof(*marks));
+    if (marks == NULL) return false;
+    e->marks = marks;
+    e->cap_marks = cap > MOST ? FIRST : cap;
+    if (cap > MOST) e->n_marks = n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (old[i].L != NULL) *mark_of(e, old[i].L, old[i].base) = old[i];
+    }
+    free(old);
+    return true;
+}
+
+static void remove_mark(trap_engine *e, trap_mark *m) {
+    size_t mask = e->cap_marks - 1, hole = (size_t)(m - e->marks);
+    e->n_marks--;
+    for (size_t i = (hole + 1) & mask; e->marks[i].L != NULL; i = (i + 1) & mask) {
+        size_t start = mark_start(e, e->marks[i].L, e->marks[i].base);
+        if (((i - start) & mask) < ((i - hole) & mask)) continue; /* it stands between its start and here */
+        e->marks[hole] = e->marks[i];
+        hole = i;
+    }
+    e->marks[hole].L = NULL;
 }
 
 static bool arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
     ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
-    trap_mark *m = mark_of(e, L, base);
-    bool inner =
-        p->mixed && m->L == L && m->base == base && m->proto == p->proto && m->line == p->line && m->at < p->at;
-    if (p->mark) {
-        *m = (trap_mark){.L = L, .base = base, .proto = p->proto, .at = p->at, .line = p->line};
-    } else if (m->L == L && m->base == base) {
-        m->L = NULL;
+    trap_mark *m = e->cap_marks != 0 ? mark_of(e, L, base) : NULL;
+    bool found = m != NULL && m->L != NULL;
+    bool inner = p->mixed && found && m->proto == p->proto && m->line == p->line && m->at < p->at;
+    if (p->mark && (found || room_for_mark(e))) {
+        if (!found) e->n_marks++;
+        *mark_of(e, L, base) = (trap_mark){.L = L, .base = base, .proto = p->proto, .at = p->at, .line = p->line};
+    } else if (found) {
+        remove_mark(e, m);
     }
     return p->report && !inner;
 }
 
 /* ---- Steps ------------------------------------------------------------------------------------------------------ */
 
-/* Only slots that are still ours: a signal handler's lua_sethook() may have set others meanwhile. */
+/*
+ * Both halves of the table lead to us. The dynamic one may be set by LuaJIT during a step: by the profiler's signal or
+ * a signal handler's lua_sethook(), or by a host that calls it after the instruction raised an error. Then what LuaJIT
+ * put there goes on to the static half, or is filled from it, so that the end of the step comes all the same.
+ */
+static bool counting(uint8_t dispatchmode) {
+    return (dispatchmode & (VM_MODE_JIT | VM_MODE_REC)) == VM_MODE_JIT;
+}
+
+static void give_slots_back(trap_engine *e) {
+    const vm_layout *lay = e->v.lay;
+    uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
+    uint8_t now = mode(e);
+    for (unsigned i = 0; i < lay->static_len; i++) {
+        if (fixed[i] == TRAP_REARM_STUB) fixed[i] = e->step.fixed[i];
+    }
+    if (counting(e->step.mode) &&
+        !counting(now)) { /* lj_dispatch_update copied what it took for the others' handlers */
+        static const uint8_t loops[] = {VM_FORL, VM_ITERL, VM_LOOP, VM_ITERN};
+        for (size_t i = 0; i < sizeof(loops); i++) fixed[lay->number[loops[i]]] = lay->handler[lay->number[loops[i]]];
+    }
+    bool changed = ((now ^ e->step.mode) & ~(unsigned)(VM_MODE_CALL | VM_MODE_RET)) != 0;
+    for (unsigned i = 0; i < lay->dynamic_len; i++) {
+        if (dynamic[i] != TRAP_REARM_STUB) continue;
+        dynamic[i] = changed && i < lay->static_len ? fixed[i] : e->step.slots[i];
+    }
+}
+
 void trap_step_finish(trap_engine *e) {
     if (!e->step.active) return;
     e->step.active = false;
-    unsigned n = e->v.lay->dynamic_len;
-    if (memcmp(e->v.dispatch, e->step.rearm, n * sizeof(uintptr_t)) == 0) {
-        memcpy(e->v.dispatch, e->step.slots, n * sizeof(uintptr_t));
+    const vm_layout *lay = e->v.lay;
+    uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
+    size_t all = lay->dynamic_len * sizeof(uintptr_t), some = lay->static_len * sizeof(uintptr_t);
+    if (mode(e) == e->step.mode && memcmp(dynamic, e->step.rearm, all) == 0 &&
+        memcmp(fixed, e->step.rearm, some) == 0) {
+        memcpy(dynamic, e->step.slots, all);
+        memcpy(fixed, e->step.fixed, some);
     } else {
-        for (unsigned i = 0; i < n; i++) {
-            if (e->v.dispatch[i] == TRAP_REARM_STUB) e->v.dispatch[i] = e->step.slots[i];
-        }
+        give_slots_back(e);
     }
     if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) | e->step.hookmask_off);
     trap_proto *p = e->step.proto;
@@ -161,28 +274,35 @@ void trap_step_finish(trap_engine *e) {
 }
 
 static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
-    unsigned n = e->v.lay->dynamic_len;
+    uintptr_t *fixed = e->v.dispatch + e->v.lay->static_at;
+    size_t all = e->v.lay->dynamic_len * sizeof(uintptr_t), some = e->v.lay->static_len * sizeof(uintptr_t);
     if (p != NULL) {
         if (e->step_anchor != p->pt && have_stack(e, L, 8)) trap_anchor(e, L, p->pt);
         trap_extract(e, p);
     }
     e->step.proto = p;
     e->step.hookmask_off = 0;
-    memcpy(e->step.slots, e->v.dispatch, n * sizeof(uintptr_t));
-    memcpy(e->v.dispatch, e->step.rearm, n * sizeof(uintptr_t));
+    e->step.mode = mode(e);
+    memcpy(e->step.slots, e->v.dispatch, all);
+    memcpy(e->step.fixed, fixed, some);
+    memcpy(fixed, e->step.rearm, some);
+    memcpy(e->v.dispatch, e->step.rearm, all);
     e->step.active = true;
 }
 
 uintptr_t trap_rearm(trap_regs *r) {
     trap_engine *e = trap_vms_find(r->dispatch);
+    bool hooked = r->dispatch[r->op] != TRAP_REARM_STUB; /* a hook of LuaJIT's was run and goes on here */
     trap_step_finish(e);
     if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
         lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
-        if (L != e->ret.L || r->base - (char *)vm_ptr(L, VM_L_STACK) <= e->ret.base) e->ret.L = NULL;
+        ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
+        bool there = L == e->ret.L && base == e->ret.base && r->pc == e->ret.pc;
+        if (!there && (L != e->ret.L || base <= e->ret.base)) e->ret.L = NULL;
     }
     /* The instruction to come was fetched while the traps were out. */
     if (r->op < e->v.lay->static_len && trap_is_trap(e, VM_INS_OP(r->pc[-1]))) r->op = VM_INS_OP(r->pc[-1]);
-    return r->dispatch[r->op];
+    return r->dispatch[hooked && r->op < e->v.lay->static_len ? e->v.lay->static_at + r->op : r->op];
 }
 
 /*
@@ -252,17 +372,16 @@ uintptr_t trap_enter(trap_regs *r) {
     const vm_layout *lay = e->v.lay; /* a VM whose slots lead here has an engine */
     lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
     trap_step_finish(e);
-    trap_place *p = trap_find_place(e, r->pc - 1);
+    trap_place *p = current_place(e, L, r); /* may move the stack */
     uint8_t op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
     uintptr_t go_on = 0;
     if (p != NULL && !second_time(e, L, r)) {
-        sync_state(e, L, r, p);
         if (lay->has_jit && (vm_u8(p->proto->pt, VM_PT_FLAGS) & lay->flag_nojit) == 0) {
             /* The program switched the JIT on again; a recording may have seen our opcode. */
             ((uint8_t *)p->proto->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
             trap_abort_recording(e, L);
         }
-        if (arrives(e, L, r, p) && !e->in_hit && have_stack(e, L, HIT_STACK)) {
+        if (arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {
             callout c = {.line = p->line};
             c.source = vm_proto_source(p->proto->pt, &c.source_len);
             call_out(e, L, &c);
@@ -275,7 +394,7 @@ uintptr_t trap_enter(trap_regs *r) {
             }
             /* Hooks may have come and gone, the stack may have moved. */
             trap_step_finish(e);
-            p = trap_find_place(e, r->pc - 1);
+            p = trap_find_place(e, r->pc - 1); /* its function runs, so it is no freed one's */
             op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
         }
         r->base = vm_base(L);

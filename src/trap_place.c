@@ -122,8 +122,18 @@ static void add_sources(const vm_layout *lay, const vm_proto *pt, uint8_t *kind)
             uint8_t goal = kind[to[k]] & (ARRIVES | STAYS);
             if (goal == (ARRIVES | STAYS) && vm_proto_line(pt, i) == vm_proto_line(pt, (uint32_t)to[k])) {
                 kind[i] |= MARKS;
+                kind[1] |= HIDDEN; /* an error may have left the mark of an earlier frame */
             }
             if (lay->name[VM_INS_OP(code[i])] == VM_ISNEXT && (goal & ARRIVES) != 0) kind[i] |= HIDDEN;
+        }
+        i += is_pair(lay, code[i]);
+    }
+    /* Whatever else may come next takes the mark away. */
+    for (uint32_t i = 1; i < size; i++) {
+        int64_t to[2];
+        int n = (kind[i] & MARKS) != 0 ? successors(lay, code, i, to) : 0;
+        for (int k = 0; k < n; k++) {
+            if (to[k] < size) kind[to[k]] |= HIDDEN;
         }
         i += is_pair(lay, code[i]);
     }

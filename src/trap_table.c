@@ -172,6 +172,16 @@ static bool remember_loops(const vm_layout *lay, trap_proto *p) {
     return true;
 }
 
+void trap_drop_overlapping(trap_engine *e, const vm_proto *pt) {
+    const char *begin = (const char *)pt, *end = (const char *)(vm_proto_code(pt) + vm_proto_size(pt));
+    for (size_t i = 0; i < e->proto_buckets; i++) {
+        for (trap_proto *p = e->protos[i], *next; p != NULL; p = next) {
+            next = p->next_in_bucket;
+            if ((const char *)p->pt < end && begin < p->end) trap_drop_proto(e, p, false);
+        }
+    }
+}
+
 trap_proto *trap_add_proto(trap_engine *e, vm_proto *pt) {
     trap_proto *p = calloc(1, sizeof(*p));
     if (p == NULL || !grow_protos(e)) {
@@ -179,6 +189,7 @@ trap_proto *trap_add_proto(trap_engine *e, vm_proto *pt) {
         return NULL;
     }
     p->pt = pt;
+    p->end = (const char *)(vm_proto_code(pt) + vm_proto_size(pt));
     if (!remember_loops(e->v.lay, p)) {
         free(p);
         return NULL;

@@ -1,7 +1,9 @@
 /*
  * Reading memory that may not be there: the kernel copies, so that a wrong guess is an error code and not a fault.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
