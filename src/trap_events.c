@@ -91,6 +91,8 @@ static int recording(lua_State *L) {
         for (trap_proto *p = e->protos[i]; p != NULL; p = p->next_in_bucket) {
             if (!trap_alive(e, L, p) || (vm_u8(p->pt, VM_PT_FLAGS) & lay->flag_nojit) != 0) continue;
             ((uint8_t *)p->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
+            p->was_nojit = false;
+            p->n_old_iloops = 0;
             abort_it = true;
         }
     }

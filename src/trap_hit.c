@@ -104,6 +104,7 @@ static void call_out(trap_engine *e, lua_State *L, const callout *c) {
     const engine_host *host = &e->base.host;
     /* The program's debug hooks do not see filters. HOOK_ACTIVE would do, but a C function that yields takes it for a
      * yield of the hook (lj_api.c: lua_yield); so the events are off, unless a filter sets hooks. */
+    uint8_t before = mode(e);
     lua_Hook program_hook = lua_gethook(L);
     e->muted = hookmask(e) & HOOK_EVENTS;
     set_hookmask(e, hookmask(e) & ~(unsigned)HOOK_EVENTS);
@@ -118,7 +119,13 @@ static void call_out(trap_engine *e, lua_State *L, const callout *c) {
         host->safepoint(host->owner, L);
     }
     e->in_hit = false;
-    if ((hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook) set_hookmask(e, hookmask(e) | e->muted);
+    bool unchanged = (hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook;
+    if (unchanged && e->muted != 0) {
+        set_hookmask(e, hookmask(e) | e->muted);
+        e->muted = 0;
+        /* A recording, say, made LuaJIT set the slots as for no hooks. */
+        if (((mode(e) ^ before) & (VM_MODE_CALL | VM_MODE_RET | VM_MODE_INS)) != 0) trap_abort_recording(e, L);
+    }
     e->muted = 0;
     vm_set_ptr(e->v.g, e->v.lay->g_cur_l, L);
     memcpy(e->v.g + e->v.lay->g_vmstate, &vmstate, sizeof(vmstate));
@@ -379,6 +386,8 @@ uintptr_t trap_enter(trap_regs *r) {
         if (lay->has_jit && (vm_u8(p->proto->pt, VM_PT_FLAGS) & lay->flag_nojit) == 0) {
             /* The program switched the JIT on again; a recording may have seen our opcode. */
             ((uint8_t *)p->proto->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
+            p->proto->was_nojit = false;
+            p->proto->n_old_iloops = 0;
             trap_abort_recording(e, L);
         }
         if (arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {

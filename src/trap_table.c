@@ -237,6 +237,16 @@ int trap_replan(trap_engine *e, trap_proto *p) {
     return rc;
 }
 
+/* Where the program has switched the JIT on for a function whose loops LuaJIT had given up on, LuaJIT made them count
+ * again (lj_trace.c: lj_trace_reenableproto), but for those where a trap stood. */
+static void lower_places(const vm_layout *lay, const trap_proto *p) {
+    if ((vm_u8(p->pt, VM_PT_FLAGS) & lay->flag_iloop) != 0) return;
+    for (uint32_t i = 0; i < p->n_places; i++) {
+        vm_ins *at = p->places[i].at;
+        if (is_given_up(lay, *at)) set_opcode(at, (uint8_t)(VM_INS_OP(*at) - 1));
+    }
+}
+
 void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive) {
     trap_proto **at = &e->protos[hash(p->pt, e->proto_buckets)];
     while (*at != p) at = &(*at)->next_in_bucket;
@@ -244,6 +254,7 @@ void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive) {
     e->n_protos--;
     if (alive) {
         trap_extract(e, p);
+        lower_places(e->v.lay, p);
         if (!p->was_nojit) {
             ((uint8_t *)p->pt)[VM_PT_FLAGS] &= (uint8_t)~e->v.lay->flag_nojit;
             trap_reenable(e->v.lay, p->pt, p->old_iloops, p->n_old_iloops);

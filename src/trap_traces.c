@@ -63,20 +63,33 @@ bool trap_doomed_add(trap_doomed *d, const vm_trace *t) {
     return true;
 }
 
+static int by_address(const void *a, const void *b) {
+    uintptr_t x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return (x > y) - (x < y);
+}
+
 /* Mark what must go; from here on the traces themselves are not looked at any more. */
 void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *protos, size_t n) {
     bool *doomed = calloc(NUMBERS, sizeof(*doomed)), change = true;
-    if (doomed == NULL || !lay->has_traces) {
-        d->all = d->n > 0 || doomed == NULL;
+    vm_proto **sorted = calloc(n + 1, sizeof(*sorted));
+    if (doomed == NULL || sorted == NULL || !lay->has_traces) {
+        d->all = d->n > 0 || doomed == NULL || sorted == NULL;
         free(doomed);
+        free(sorted);
         return;
+    }
+    if (n > 0) {
+        memcpy(sorted, protos, n * sizeof(*sorted));
+        qsort(sorted, n, sizeof(*sorted), by_address);
     }
     for (size_t i = 0; i < d->n; i++) {
         const trap_doomed_trace *t = &d->traces[i];
         if (protos == NULL) doomed[t->number] = vm_trace_gave_up(t->t);
-        for (size_t k = 0; k < n && !doomed[t->number]; k++)
-            doomed[t->number] = vm_trace_mentions(lay, t->t, protos[k]);
+        if (n > 0) doomed[t->number] = vm_trace_mentions(lay, t->t, sorted, n);
     }
+    free(sorted);
     while (change) {
         change = false;
         for (size_t i = 0; i < d->n; i++) {

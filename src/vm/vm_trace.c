@@ -17,23 +17,38 @@ static const char *constants(const vm_trace *t, const char **end) {
     return ir;
 }
 
-bool vm_trace_mentions(const vm_layout *lay, const vm_trace *t, const vm_proto *pt) {
+/* True if the address is that of a prototype, or of an instruction of it. */
+static bool is_in(uintptr_t address, vm_proto *const *protos, size_t n) {
+    size_t low = 0, high = n; /* the last one that begins at or before the address is below `low` */
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if ((uintptr_t)protos[middle] <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == 0) return false;
+    const vm_proto *pt = protos[low - 1];
+    uintptr_t code = (uintptr_t)vm_proto_code(pt);
+    return address == (uintptr_t)pt || (address >= code && address < code + 4 * (uintptr_t)vm_proto_size(pt));
+}
+
+bool vm_trace_mentions(const vm_layout *lay, const vm_trace *t, vm_proto *const *protos, size_t n) {
     const char *end, *p = constants(t, &end);
     const char *snap = vm_ptr(t, VM_TR_SNAP);
-    uintptr_t code = (uintptr_t)vm_proto_code(pt), code_end = code + 4 * (uintptr_t)vm_proto_size(pt);
-    if (vm_ptr(t, VM_TR_STARTPT) == pt) return true;
+    if (is_in((uintptr_t)vm_ptr(t, VM_TR_STARTPT), protos, n)) return true;
     /* The map holds instruction addresses shifted by 8 bits, in two halves (lj_snap.c: snapshot_framelinks). */
     for (; p + 8 <= end; p += p < snap ? 8 : 4) {
         uintptr_t word;
         memcpy(&word, p, sizeof(word));
-        if (word == (uintptr_t)pt || (word >= code && word < code_end)) return true;
-        if (word >> 8 >= code && word >> 8 < code_end) return true;
+        if (is_in(word, protos, n) || is_in(word >> 8, protos, n)) return true;
         if (p + 16 > snap || (uint8_t)p[VM_IR_OP] != lay->ir_kgc) continue;
         char func[VM_FUNC_F];
         memcpy(&word, p + 8, sizeof(word));
         /* It may be the half of a number that looks like an object. */
         if (word % 8 == 0 && word >> 47 == 0 && vm_read((const void *)word, func, sizeof(func)) &&
-            vm_u8(func, VM_GC_TYPE) == VM_TYPE_FUNC && vm_ptr(func, VM_FUNC_PC) == (void *)code) {
+            vm_u8(func, VM_GC_TYPE) == VM_TYPE_FUNC && is_in((uintptr_t)vm_ptr(func, VM_FUNC_PC), protos, n)) {
             return true;
         }
     }
@@ -90,8 +105,8 @@ static bool check_trace(lua_State *S, vm_layout *lay, const vm_trace *t) {
     for (const char *p = ir; p + 16 <= snap; p += 8) {
         if (vm_ptr(p, 8) == lua_topointer(S, 1)) lay->ir_kgc = (uint8_t)p[VM_IR_OP];
     }
-    return lay->ir_kgc != 0 && vm_trace_mentions(lay, t, pt) && vm_trace_mentions(lay, t, inner) &&
-           !vm_trace_mentions(lay, t, other);
+    return lay->ir_kgc != 0 && vm_trace_mentions(lay, t, &pt, 1) && vm_trace_mentions(lay, t, &inner, 1) &&
+           !vm_trace_mentions(lay, t, &other, 1);
 }
 
 void vm_learn_traces(lua_State *S, vm_layout *lay) {
