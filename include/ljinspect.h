@@ -72,8 +72,9 @@ enum ljinspect_verdict { LJINSPECT_KEEP = 0, LJINSPECT_REMOVE = 1 };
 /*
  * A filter in C. It may use the state ljinspect_hit_state() names as a Lua C function would: it has LUA_MINSTACK free
  * stack slots, starts with an empty stack, and may raise Lua errors: they are logged with the hook's key, the hook is
- * removed, and the host does not see them. It must not yield. Hooks are not hit while a filter runs. It may set and
- * remove hooks, its own included.
+ * removed, and the host does not see them. It must not yield, nor resume a coroutine that yields from a C function: with
+ * the engine "line" it runs inside a debug hook, where LuaJIT's lua_yield cannot be used. Hooks are not hit while a
+ * filter runs. It may set and remove hooks, its own included.
  */
 typedef int (*ljinspect_filter_fn)(ljinspect_hit *hit, void *userdata);
 

@@ -34,9 +34,9 @@ static void set_hook(lua_State *L, context *c, void *arg) {
         r->filter.uses = filter_use(L);
         if (!own_ref) lua_pop(L, 1);
     }
-    if (own_ref) r->filter.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (own_ref) r->filter.ref = context_ref(c, L);
     r->result = context_add(c, L, r->file, strlen(r->file), r->line, r->func ? 1 : 0, &r->filter);
-    if (r->result < 0 && own_ref) luaL_unref(L, LUA_REGISTRYINDEX, r->filter.ref);
+    if (r->result < 0 && own_ref) context_unref(c, r->filter.ref);
 }
 
 /* What `f` asks for as the context keeps it. False for what cannot be a filter. */

@@ -10,9 +10,11 @@
 #include "hooksfile.h"
 #include "log.h"
 
-/* Where the registry holds the context's owner. A number, because looking it up neither allocates nor raises an error, as
- * a string or a light userdata may; negative, because luaL_ref counts from 1. */
-enum { OWNER_KEY = -0x6c6a6901 };
+/* Where the registry holds the context's owner, and from where on downwards what context_ref() keeps. Numbers, because
+ * looking them up neither allocates nor raises an error, as a string or a light userdata may. Negative, because LuaJIT
+ * loses positive ones when memory runs out: a table whose array part has grown before the new hash part could not be
+ * had no longer finds the numbers that were in the old one (lj_tab.c, lj_tab_resize; seen with luaL_ref). */
+enum { OWNER_KEY = -0x6c6a6901, FIRST_REF = -0x70000000, LAST_REF = -0x7f000000 };
 
 /* Differs between copies of the library in one process. */
 static const char this_copy;
@@ -45,8 +47,27 @@ int context_call(context *c, lua_State *L, context_body body, void *arg, int nar
     return status;
 }
 
+int context_ref(context *c, lua_State *L) {
+    int ref;
+    do {
+        ref = c->next_ref;
+        c->next_ref = ref > LAST_REF ? ref - 1 : FIRST_REF;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+        bool taken = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (!taken) break;
+    } while (true);
+    lua_rawseti(L, LUA_REGISTRYINDEX, ref);
+    return ref;
+}
+
 void context_unref(context *c, int ref) {
-    luaL_unref(c->anchor, LUA_REGISTRYINDEX, ref);
+    if (ref > FIRST_REF) {
+        luaL_unref(c->anchor, LUA_REGISTRYINDEX, ref); /* the user's, or none */
+    } else {
+        lua_pushnil(c->anchor);
+        lua_rawseti(c->anchor, LUA_REGISTRYINDEX, ref);
+    }
 }
 
 /* ---- Filters ---- */
@@ -137,9 +158,8 @@ static bool look_up(lua_State *L, context **c, int *error) {
     return true;
 }
 
-/* Make the context of the VM; NULL where no engine works. What an error on the way leaves behind is freed by the owner's
- * finalizer. */
-static context *create(lua_State *L) {
+/* Make the context of the VM; NULL where no engine works. *half is what is to be freed where this fails. */
+static context *create(lua_State *L, owner **half) {
     owner *o = lua_newuserdata(L, sizeof *o);
     int at = lua_gettop(L);
     o->copy = &this_copy;
@@ -152,15 +172,18 @@ static context *create(lua_State *L) {
     context *c = calloc(1, sizeof *c);
     if (c == NULL) luaL_error(L, "not enough memory");
     o->context = c;
+    *half = o;
     c->anchor_ref = c->runner_ref = LUA_NOREF;
-    c->anchor = lua_newthread(L);
-    c->anchor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    c->next_ref = FIRST_REF;
     c->hooks = hooks_new(filter_release, c);
     if (c->hooks == NULL) luaL_error(L, "not enough memory");
+    lua_State *anchor = lua_newthread(L);
+    c->anchor_ref = context_ref(c, L);
+    c->anchor = anchor;
 
     lua_pushvalue(L, at);
     lua_pushcclosure(L, runner, 1);
-    c->runner_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    c->runner_ref = context_ref(c, L);
     const engine_host host = {.owner = c,
                               .table = &c->hooks,
                               .anchor = c->anchor,
@@ -178,13 +201,14 @@ static context *create(lua_State *L) {
 
 typedef struct creation {
     context *context;
+    owner *half;
     int error;
 } creation;
 
 static int create_protected(lua_State *L) {
     creation *r = lua_touserdata(L, 1);
     r->error = LJINSPECT_ERR_NOMEM; /* where create() raises an error */
-    r->context = create(L);
+    r->context = create(L, &r->half);
     r->error = r->context != NULL ? 0 : LJINSPECT_ERR_ENGINE;
     return 0;
 }
@@ -204,6 +228,13 @@ context *context_get(lua_State *L, int *error) {
     if (lua_cpcall(L, create_protected, &r) != 0) {
         lua_pop(L, 1);
         r.context = NULL;
+    }
+    if (r.context == NULL && r.half != NULL) {
+        /* Now, not when its owner is collected: by then another context may use what this one has in the registry. The
+         * owner is still there, for nothing was allocated since it left the stack. */
+        c = r.half->context;
+        r.half->context = NULL;
+        context_free(c, L);
     }
     *error = r.error;
     return r.context;

@@ -24,6 +24,7 @@ typedef struct context {
     int64_t last_id;
     lua_State *anchor; /* a coroutine kept in the registry: names the VM for as long as it lives */
     int anchor_ref;
+    int next_ref;            /* where context_ref() looks first */
     int runner_ref;          /* the function that context_call runs */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
@@ -46,7 +47,11 @@ typedef void (*context_body)(lua_State *L, context *c, void *arg);
  * Allocates nothing itself. Returns 0; or a Lua status, with the error value pushed. */
 int context_call(context *c, lua_State *L, context_body body, void *arg, int nargs);
 
-/* Free a Lua reference of the context's VM. */
+/* Keep the value on top of the stack, which is popped, in the registry, and return where. May raise a memory error; the
+ * value is popped all the same. */
+int context_ref(context *c, lua_State *L);
+
+/* Free such a reference, or one of luaL_ref(), or LUA_NOREF. */
 void context_unref(context *c, int ref);
 
 /* The filter behind a hook. */

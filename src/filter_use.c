@@ -64,11 +64,10 @@ static int use_by_signature(lua_State *L) {
     lua_pushvalue(L, FILTER);
     lua_call(L, 1, 1);
     int uses = -1;
-    if (!lua_istable(L, -1) || has_field(L, "isvararg"))
-        uses = USES_ALL;
-    else if (!has_field(L, "params"))
+    bool known = lua_istable(L, -1);
+    if (known && !has_field(L, "isvararg") && !has_field(L, "params"))
         uses = 0;
-    else if (has_field(L, "children")) /* a closure may capture the parameter */
+    else if (!known || has_field(L, "isvararg") || has_field(L, "children")) /* a closure may capture the parameter */
         uses = USES_ALL;
     lua_pop(L, 1);
     return uses;

@@ -6,6 +6,9 @@
 
 #include "ljinspect.h"
 
+/* Where the registry holds the function that does it all; negative as in context.c. */
+enum { CONTROL_KEY = -0x6c6a6904 };
+
 /* Push registry._LOADED[name] without metamethods; nil where there is none. */
 static void push_loaded(lua_State *L, const char *name) {
     lua_pushliteral(L, "_LOADED");
@@ -114,7 +117,7 @@ static int control(lua_State *L) {
 /* Run `control` in a protected call; with `function` the function on top of the stack is its first argument, and is
  * popped. 1 for true, 0 for false or nothing, -1 for an error. */
 static int call_control(line_jit *j, lua_State *L, int op, int line, bool function) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, j->control_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, CONTROL_KEY);
     if (function) lua_insert(L, -2);
     lua_pushinteger(L, op);
     lua_pushinteger(L, line);
@@ -128,7 +131,6 @@ static int call_control(line_jit *j, lua_State *L, int op, int line, bool functi
 /* ---- Outside ---- */
 
 void line_jit_open(line_jit *j, lua_State *L) {
-    j->control_ref = LUA_NOREF;
     j->switched = j->calling = false;
     line_jit_forget(j);
     push_loaded(L, "jit");
@@ -139,11 +141,13 @@ void line_jit_open(line_jit *j, lua_State *L) {
     lua_insert(L, -2);
     get_field(L, "funcinfo");
     lua_pushcclosure(L, control, UPS);
-    j->control_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_rawseti(L, LUA_REGISTRYINDEX, CONTROL_KEY);
 }
 
 void line_jit_close(line_jit *j, lua_State *L) {
-    luaL_unref(L, LUA_REGISTRYINDEX, j->control_ref);
+    (void)j;
+    lua_pushnil(L);
+    lua_rawseti(L, LUA_REGISTRYINDEX, CONTROL_KEY);
 }
 
 int line_jit_off(line_jit *j, lua_State *L) {

@@ -12,9 +12,8 @@
 enum { LINE_JIT_LOOPS_CACHED = 64 };
 
 typedef struct line_jit {
-    int control_ref; /* registry: the C function that does it all in protected calls */
-    bool switched;   /* the compiler was on and was switched off */
-    bool calling;    /* the control function runs */
+    bool switched; /* the compiler was on and was switched off */
+    bool calling;  /* the control function runs */
     struct {
         uint64_t key; /* 0: empty */
         bool loops;

@@ -12,15 +12,15 @@ function NOW()
     return tonumber(ts.tv_sec) * 1e3 + tonumber(ts.tv_nsec) / 1e6
 end
 
-local changes = tonumber(arg[1] or 200)
+local changes = tonumber(arg[1]) or 200
 local dir = os.tmpname()
 os.remove(dir)
 assert(os.execute("mkdir -m 700 " .. dir) == 0)
 local path = dir .. "/hooks.lua"
-if not os.getenv("VERBOSE") then ljinspect.set_logger(function() end) end
+ljinspect.set_logger(function() end)
 assert(ljinspect.init(3, path))
 
-package.path = (arg[0]:match("^(.*)/[^/]*$") or ".") .. "/?.lua;" .. package.path
+package.path = (debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".") .. "/?.lua;" .. package.path
 local work = require "workload"
 
 local times = {}
