@@ -351,6 +351,81 @@ function tests.functions_die_while_hooked()
   equal(count "dying", 600, "hits")
 end
 
+function tests.memory_of_freed_functions_is_used_by_others()
+  local hooked = ("\n"):rep(lines.freed - 4) ..
+    "local function g(...) return ... end\nlocal function f()\n return tostring(\n g(1, 2)\n ) .. 'x'\nend\nreturn f"
+  armed "freed" --@freed
+  for round = 1, 5 do
+    local fs = {}
+    for k = 1, 200 do fs[k] = loadstring(hooked, "@directed.lua")() end
+    equal(fs[1](), "1x", "hooked")
+    fs = nil
+    collectgarbage() collectgarbage()
+    local before = hits(lines.freed)
+    for k = 1, 200 do
+      fs = fs or {}
+      fs[k] = loadstring("local function g(...) return ... end\nlocal x = {}\n" .. ("x.a = 1 "):rep(k % 40) ..
+        "\nlocal function f()\n" .. ("x.a = 1 "):rep(k % 23) .. "\nreturn tostring(\ng(1, 2)\n) .. 'x'\nend\nreturn f", "@other")()
+    end
+    for k = 1, 200 do equal(fs[k](), "1x", "others") end
+    equal(hits(lines.freed), before, "hits of others")
+    fs = nil
+    collectgarbage() collectgarbage()
+  end
+  off "freed"
+  count "freed"
+end
+
+function tests.a_line_entered_from_itself_and_from_elsewhere()
+  local function f(c, g)
+    local x
+    if c then
+      x = 1
+    else
+      g() end local y = x return y --@mixed
+  end
+  local function one() return 1 end
+  armed "mixed"
+  f(true, one) equal(count "mixed", 1, "from elsewhere")
+  f(false, one) equal(count "mixed", 1, "from itself")
+  local function call(...) return pcall(f, ...) end
+  call(false, error) equal(count "mixed", 1, "an error")
+  call(true, one) equal(count "mixed", 1, "after an error")
+  local depth = 200
+  local function deeper() depth = depth - 1 if depth > 0 then f(false, deeper) end end
+  f(false, deeper) equal(count "mixed", 200, "nested")
+  off "mixed"
+end
+
+function tests.a_profiler_during_steps()
+  local ok, profile = pcall(require, "jit.profile")
+  if not ok or where ~= "main" then return end
+  local function f(a, b)
+    return a < b --@profiled
+  end
+  local a, b = ("x"):rep(100000) .. "a", ("x"):rep(100000) .. "b"
+  armed "profiled"
+  profile.start("i1", function() end)
+  for i = 1, 20000 do f(a, b) end
+  profile.stop()
+  equal(count "profiled", 20000, "hits")
+  off "profiled"
+end
+
+function tests.stack_overflow_of_hooked_recursion()
+  if where ~= "main" then return end
+  local function deep(n)
+    local s = n .. "" --@deep
+    return 1 + deep(n + 1)
+  end
+  armed "deep"
+  local called
+  xpcall(function() deep(1) end, function(m) called = m end)
+  assert(called, "handler")
+  off "deep"
+  count "deep"
+end
+
 function tests.jit_switches_lose_no_hits()
   local function f(a)
     local b = a + 1 --@switch
