@@ -5,10 +5,30 @@
 
 #include "ljinspect.h"
 
-engine *engine_open(lua_State *L, const engine_host *host) {
+/* The first is used where none is asked for: the trap engine is still being proved. */
+static const engine_class *const CLASSES[] = {
+    &engine_line,
+#ifdef LJINSPECT_TRAP
+    &engine_trap,
+#endif
+};
+enum { N_CLASSES = sizeof(CLASSES) / sizeof(CLASSES[0]) };
+
+static const engine_class *wanted_class(lua_State *L, const engine_host *host) {
     const char *wanted = getenv("LJINSPECT_ENGINE");
-    if (wanted != NULL && *wanted != '\0' && strcmp(wanted, engine_line.name) != 0)
-        host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine, using \"%s\"", wanted,
-                  engine_line.name);
-    return engine_line.open(L, host);
+    if (wanted == NULL || *wanted == '\0') return NULL;
+    for (int i = 0; i < N_CLASSES; i++) {
+        if (strcmp(wanted, CLASSES[i]->name) == 0) return CLASSES[i];
+    }
+    host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine here", wanted);
+    return NULL;
+}
+
+engine *engine_open(lua_State *L, const engine_host *host) {
+    const engine_class *wanted = wanted_class(L, host);
+    engine *e = wanted != NULL ? wanted->open(L, host) : NULL;
+    for (int i = 0; e == NULL && i < N_CLASSES; i++) {
+        if (CLASSES[i] != wanted) e = CLASSES[i]->open(L, host);
+    }
+    return e;
 }

@@ -89,6 +89,7 @@ struct engine {
 };
 
 extern const engine_class engine_line;
+extern const engine_class engine_trap; /* where LJINSPECT_TRAP is defined: x86-64 */
 
 /* The best engine that works in the VM of L; LJINSPECT_ENGINE in the environment ("line", "trap") chooses. NULL, with a
  * log line that says why, where none does. May raise a Lua memory error. */

@@ -1,0 +1,319 @@
+/*
+ * The trap engine: bytecode traps at the hooked lines. An armed hook costs the rest of the program nothing, the JIT
+ * compiler stays on.
+ *
+ * trap.h names the parts. This file is what engine.h asks for. Everything that may raise a Lua error or needs the stack
+ * runs inside lua_cpcall(), and a step that is under way is ended before anything is changed.
+ */
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "ljinspect.h"
+#include "trap.h"
+
+static trap_engine *self(engine *e) {
+    return (trap_engine *)(void *)e;
+}
+
+/* Run `body` protected; 0, or an error code. */
+static int protect(trap_engine *e, lua_State *L, lua_CFunction body, void *job) {
+    bool was = trap_hush(e);
+    int status = lua_cpcall(L, body, job);
+    trap_unhush(e, was);
+    if (status == 0) return 0;
+    lua_pop(L, 1);
+    return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
+}
+
+/* ---- Keys -------------------------------------------------------------------------------------------------------- */
+
+static trap_key *find_key(trap_engine *e, const char *file, size_t len, int line) {
+    for (size_t i = 0; i < e->n_keys; i++) {
+        trap_key *k = &e->keys[i];
+        if (k->line == line && k->file_len == len && memcmp(k->file, file, len) == 0) return k;
+    }
+    return NULL;
+}
+
+static trap_key *add_key(trap_engine *e, const char *file, size_t len, int line) {
+    if (e->n_keys == e->cap_keys) {
+        size_t n = e->cap_keys == 0 ? 16 : e->cap_keys * 2;
+        trap_key *keys = realloc(e->keys, n * sizeof(*keys));
+        if (keys == NULL) return NULL;
+        e->keys = keys;
+        e->cap_keys = n;
+    }
+    char *copy = malloc(len + 1);
+    if (copy == NULL) return NULL;
+    memcpy(copy, file, len);
+    copy[len] = '\0';
+    e->keys[e->n_keys] = (trap_key){.file = copy, .file_len = len, .line = line, .count = 1};
+    return &e->keys[e->n_keys++];
+}
+
+/* ---- Hooked functions -------------------------------------------------------------------------------------------- */
+
+static bool wanted(const trap_engine *e, const trap_proto *p) {
+    for (size_t i = 0; i < e->n_keys; i++) {
+        if (trap_key_matches(&e->keys[i], p->pt)) return true;
+    }
+    return false;
+}
+
+/* Drop functions that were freed or have no hook any more, and bring the rest that `key` is about up to date. */
+static void refresh(trap_engine *e, lua_State *L, const trap_key *key) {
+    for (size_t i = 0; i < e->proto_buckets; i++) {
+        for (trap_proto *p = e->protos[i], *next; p != NULL; p = next) {
+            next = p->next_in_bucket;
+            if (!trap_alive(e, L, p)) {
+                trap_drop_proto(e, p, false);
+            } else if (!wanted(e, p)) {
+                trap_drop_proto(e, p, true);
+            } else if (key == NULL || trap_key_about(key, p->pt)) {
+                trap_replan(e, p); /* where memory is short it keeps traps that nobody listens to */
+            }
+        }
+    }
+}
+
+/* ---- Arm and disarm ---------------------------------------------------------------------------------------------- */
+
+typedef struct job {
+    trap_engine *e;
+    const trap_key *key; /* not one of e->keys: a finalizer that runs meanwhile may set and unset hooks */
+    int rc;
+} job;
+
+static int arm_body(lua_State *L) {
+    job *j = lua_touserdata(L, 1);
+    luaL_checkstack(L, 10, "arm");
+    if (!j->e->watch_complete) {
+        j->e->watching_code = true; /* first, so that what an error leaves is undone */
+        trap_first_hook(j->e, L);
+        j->e->watch_complete = true;
+    }
+    j->rc = trap_search(j->e, L, j->key, false);
+    return 0;
+}
+
+static int refresh_body(lua_State *L) {
+    job *j = lua_touserdata(L, 1);
+    luaL_checkstack(L, 10, "disarm");
+    refresh(j->e, L, j->key);
+    if (j->e->n_keys == 0 && j->e->watching_code) {
+        trap_last_hook(j->e, L);
+        j->e->watching_code = j->e->watch_complete = false;
+        bool due = j->e->flush_due;
+        j->e->flush_due = true; /* unless the next ends well */
+        if (trap_drop_given_up(j->e, L) == 0) j->e->flush_due = due;
+    }
+    return 0;
+}
+
+static void trap_disarm(engine *base, lua_State *L, const char *file, size_t file_len, int line) {
+    trap_engine *e = self(base);
+    trap_step_finish(e);
+    trap_key *k = find_key(e, file, file_len, line);
+    if (k == NULL || --k->count > 0) return;
+    trap_key gone = *k;
+    *k = e->keys[--e->n_keys];
+    job j = {.e = e, .key = &gone, .rc = 0};
+    if (protect(e, L, refresh_body, &j) != 0) e->refresh_due = true;
+    free(gone.file);
+}
+
+static int trap_arm(engine *base, lua_State *L, const char *file, size_t file_len, int line, int func) {
+    trap_engine *e = self(base);
+    (void)func; /* which traces to drop is found out */
+    trap_step_finish(e);
+    trap_key *k = find_key(e, file, file_len, line);
+    if (k != NULL) {
+        k->count++;
+        return 0;
+    }
+    if ((k = add_key(e, file, file_len, line)) == NULL) return LJINSPECT_ERR_NOMEM;
+    trap_key own = {.file = (char *)(uintptr_t)file, .file_len = file_len, .line = line, .count = 1};
+    job j = {.e = e, .key = &own, .rc = 0};
+    int rc = protect(e, L, arm_body, &j);
+    if (rc == 0) rc = j.rc;
+    if (rc != 0) trap_disarm(base, L, file, file_len, line);
+    return rc;
+}
+
+/* ---- Open and close ---------------------------------------------------------------------------------------------- */
+
+static int open_body(lua_State *L) {
+    job *j = lua_touserdata(L, 1);
+    luaL_checkstack(L, 6, "open");
+    trap_code_open(j->e, L);
+    return 0;
+}
+
+static engine *trap_open(lua_State *L, const engine_host *host) {
+    const char *why;
+    vm v;
+    if (!vm_attach(&v, L, &why)) {
+        host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: %s", why);
+        return NULL;
+    }
+    trap_engine *e = calloc(1, sizeof(*e));
+    if (e == NULL) {
+        host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: no memory");
+        return NULL;
+    }
+    e->base.class = &engine_trap;
+    e->base.host = *host;
+    e->v = v;
+    e->trap_plain = v.lay->number[VM_ISTYPE];
+    e->trap_fetch = v.lay->number[VM_TGETR];
+    for (size_t i = 0; i < VM_SLOTS_MAX; i++) e->step.rearm[i] = TRAP_REARM_STUB;
+    job j = {.e = e, .key = NULL, .rc = 0};
+    if (!trap_vms_add(e)) {
+        host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: too many VMs");
+    } else if (protect(e, L, open_body, &j) != 0) {
+        trap_vms_remove(e);
+        host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: no memory");
+    } else {
+        return &e->base;
+    }
+    free(e);
+    return NULL;
+}
+
+static int close_body(lua_State *L) {
+    job *j = lua_touserdata(L, 1);
+    refresh_body(L);
+    trap_code_close(j->e, L);
+    return 0;
+}
+
+/* Where memory is so short that nothing can be called: what must go, without allocation. The event handlers and what
+ * stands in for string.dump do nothing in a VM without an engine. */
+static void drop_all(trap_engine *e, lua_State *L) {
+    for (size_t i = 0; i < e->proto_buckets; i++) {
+        while (e->protos[i] != NULL) trap_drop_proto(e, e->protos[i], trap_alive(e, L, e->protos[i]));
+    }
+}
+
+static void trap_close(engine *base, lua_State *L, bool closing) {
+    trap_engine *e = self(base);
+    (void)closing; /* the VM's hook mask says the same */
+    trap_step_finish(e);
+    for (size_t i = 0; i < e->n_keys; i++) free(e->keys[i].file);
+    e->n_keys = 0;
+    job j = {.e = e, .key = NULL, .rc = 0};
+    if (protect(e, L, close_body, &j) != 0) drop_all(e, L);
+    trap_unwake(e);
+    trap_vms_remove(e);
+    free(e->marks);
+    free(e->keys);
+    free(e->protos);
+    free(e->places);
+    if (e->in_hit) {
+        e->closed = true; /* the stub we came from still needs it */
+    } else {
+        free(e);
+    }
+}
+
+/* ---- Where hooks stand ------------------------------------------------------------------------------------------- */
+
+typedef struct locating {
+    hook *const *hooks;
+    size_t n;
+    engine_place *places;
+} locating;
+
+static void nearest(const vm_proto *pt, int line, engine_place *place) {
+    for (uint32_t i = 1; i < vm_proto_size(pt); i++) {
+        int l = vm_proto_line(pt, i);
+        if (l < line && l > place->line_before) place->line_before = l;
+        if (l > line && (place->line_after == 0 || l < place->line_after)) place->line_after = l;
+    }
+}
+
+static bool locate_one(void *object, void *arg) {
+    const locating *l = arg;
+    const vm_proto *pt = object;
+    size_t len;
+    if (vm_proto_stripped(pt)) return true;
+    const char *source = vm_proto_source(pt, &len);
+    for (size_t i = 0; i < l->n; i++) {
+        const hook *h = l->hooks[i];
+        if (!hooks_suffix(source, len, h->file, h->file_len)) continue;
+        l->places[i].file_known = true;
+        if (vm_proto_has_line(pt, h->line)) {
+            l->places[i].places++;
+        } else {
+            nearest(pt, h->line, &l->places[i]);
+        }
+    }
+    return true;
+}
+
+static void trap_locate(engine *base, lua_State *L, hook *const *hooks, size_t n, engine_place *places) {
+    trap_engine *e = self(base);
+    locating l = {.hooks = hooks, .n = n, .places = places};
+    memset(places, 0, n * sizeof(*places));
+    luaL_checkstack(L, 2, "locate");
+    uint8_t white = vm_gc_white(L);
+    vm_walk(&e->v, white, VM_TYPE_PROTO, NULL, locate_one, &l);
+    lua_pop(L, 1);
+}
+
+/* ---- Safepoints -------------------------------------------------------------------------------------------------- */
+
+static void trap_wake_vm(engine *base) {
+    trap_engine *e = self(base);
+    for (unsigned i = 0; i < VM_FUNC_SLOTS; i++) {
+        __atomic_store_n(&e->v.dispatch[e->v.lay->static_len + i], TRAP_WAKE_STUB, __ATOMIC_RELEASE);
+    }
+}
+
+static void trap_awake(engine *base, lua_State *L) {
+    (void)L;
+    trap_step_finish(self(base));
+    trap_unwake(self(base));
+}
+
+static int maintain_body(lua_State *L) {
+    job *j = lua_touserdata(L, 1);
+    trap_engine *e = j->e;
+    luaL_checkstack(L, 10, "maintain");
+    if (e->flush_due && trap_drop_all(e, L) == 0) e->flush_due = false;
+    if (e->refresh_due) {
+        e->refresh_due = false;
+        refresh_body(L);
+    }
+    if (e->n_keys > 0) {
+        trap_watch_code(e, L);
+        trap_search(e, L, NULL, true);
+    }
+    return 0;
+}
+
+static void trap_maintain(engine *base, lua_State *L) {
+    trap_engine *e = self(base);
+    if (e->n_keys == 0 && !e->flush_due && !e->refresh_due) return;
+    trap_step_finish(e);
+    job j = {.e = e, .key = NULL, .rc = 0};
+    protect(e, L, maintain_body, &j);
+}
+
+static void trap_watching(engine *base, lua_State *L, bool on) {
+    (void)base;
+    (void)L;
+    (void)on; /* wake() needs no preparation */
+}
+
+const engine_class engine_trap = {.name = "trap",
+                                  .open = trap_open,
+                                  .close = trap_close,
+                                  .arm = trap_arm,
+                                  .disarm = trap_disarm,
+                                  .loaded = NULL,
+                                  .locate = trap_locate,
+                                  .wake = trap_wake_vm,
+                                  .awake = trap_awake,
+                                  .maintain = trap_maintain,
+                                  .watching = trap_watching};

@@ -1,0 +1,469 @@
+/*
+ * What the stubs call: hits, steps, wake-ups.
+ *
+ * Each is entered between two instructions of the interpreter, on the VM's thread, with the interpreter's registers in
+ * `trap_regs`, and returns the machine code to go on with.
+ */
+#include "trap.h"
+
+#include <errno.h>
+#include <luajit.h>
+#include <stdlib.h>
+
+enum { HIT_STACK = LUA_MINSTACK + 24, FILTER_STACK = 300 };
+
+#ifndef LUAI_MAXSTACK
+#define LUAI_MAXSTACK 65500
+#endif
+
+/* Decode the instruction at `pc` again for the handler of `op` (vm_x64.dasc: vm_inshook). */
+static void decode(trap_regs *r, uint8_t op) {
+    vm_ins ins = r->pc[-1];
+    r->a = VM_INS_A(ins);
+    r->d = VM_INS_D(ins);
+    r->op = op;
+}
+
+enum { HOOK_EVENTS = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT };
+
+static uint8_t mode(const trap_engine *e) {
+    return vm_u8(e->v.g, e->v.lay->g_dispatchmode);
+}
+static uint8_t hookmask(const trap_engine *e) {
+    return vm_u8(e->v.g, e->v.lay->g_hookmask);
+}
+
+static void set_hookmask(trap_engine *e, unsigned bits) {
+    e->v.g[e->v.lay->g_hookmask] = (char)bits;
+}
+
+/* lua_sethook() aborts a recording but also restarts the program's count, and forgets a hook without events. */
+void trap_abort_recording(trap_engine *e, lua_State *L) {
+    int32_t count = vm_i32(e->v.g, e->v.lay->g_hookcount);
+    bool muted = e->muted != 0 && (hookmask(e) & HOOK_EVENTS) == 0;
+    lua_sethook(L, lua_gethook(L), lua_gethookmask(L) | (muted ? e->muted : 0), lua_gethookcount(L));
+    memcpy(e->v.g + e->v.lay->g_hookcount, &count, sizeof(count));
+    if (muted) set_hookmask(e, hookmask(e) & ~(unsigned)HOOK_EVENTS);
+}
+
+/* ---- Calling out ----------------------------------------------------------------------------------------------- */
+
+static int grow_stack(lua_State *L) {
+    lua_checkstack(L, 2 * HIT_STACK);
+    return 0;
+}
+
+/*
+ * Free stack slots above the top; the stack may move. A stack that has grown past its greatest size stays so until a
+ * collection, and then the program's own overflow would be one "while handling overflow" (lj_state.c:
+ * lj_state_growstack), for which xpcall() calls no handler. So the last slots are not for us.
+ */
+static bool have_stack(trap_engine *e, lua_State *L, int slots) {
+    if (vm_stack_left(L) >= slots) return true;
+    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + 3 * HIT_STACK > LUAI_MAXSTACK) {
+        return false;
+    }
+    bool was = trap_hush(e);
+    if (lua_cpcall(L, grow_stack, NULL) != 0) lua_pop(L, 1);
+    trap_unhush(e, was);
+    return vm_stack_left(L) >= slots;
+}
+
+/* Also for what filters call. */
+static bool have_filter_stack(trap_engine *e, lua_State *L) {
+    if ((vm_top(L) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + FILTER_STACK > LUAI_MAXSTACK) return false;
+    return have_stack(e, L, HIT_STACK);
+}
+
+/* Call the owner; afterwards the VM is as the interpreter left it (vm_x64.dasc: BC_FUNCC, after the call). */
+typedef struct callout {
+    const char *source;
+    size_t source_len;
+    int line; /* 0: a safepoint */
+} callout;
+
+/*
+ * The call that the hooked function was called by: lua_getinfo() takes the function's name from it (lj_debug.c:
+ * lj_debug_funcname), so a trap that stands on it is lifted while filters run. lj_frame.h: the slot below the base
+ * holds the return address, with 3 low bits of type (0: a Lua function; 3: varargs, an offset to the frame below).
+ */
+static trap_place *calling_place(const trap_engine *e, const char *base) {
+    uintptr_t link = (uintptr_t)vm_ptr(base, -8);
+    if ((link & 7) == 3) link = (uintptr_t)vm_ptr(base - (link & ~(uintptr_t)7), -8);
+    if ((link & 3) != 0) return NULL;
+    trap_place *p = trap_find_place(e, (const vm_ins *)link - 1);
+    return p != NULL && p->how != TRAP_SLOT && VM_INS_OP(*p->at) == p->trap ? p : NULL;
+}
+
+static void set_opcode(vm_ins *at, uint8_t op) {
+    *(volatile uint8_t *)(void *)at = op;
+}
+
+static void call_out(trap_engine *e, lua_State *L, const callout *c) {
+    int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
+    const engine_host *host = &e->base.host;
+    /* The program's debug hooks do not see filters. HOOK_ACTIVE would do, but a C function that yields takes it for a
+     * yield of the hook (lj_api.c: lua_yield); so the events are off, unless a filter sets hooks. */
+    uint8_t before = mode(e);
+    lua_Hook program_hook = lua_gethook(L);
+    e->muted = hookmask(e) & HOOK_EVENTS;
+    set_hookmask(e, hookmask(e) & ~(unsigned)HOOK_EVENTS);
+    e->in_hit = true;
+    if (c->line > 0) {
+        trap_place *call = calling_place(e, vm_base(L));
+        vm_ins *at = call != NULL ? call->at : NULL;
+        if (call != NULL) set_opcode(at, call->opcode);
+        host->hit(host->owner, L, c->source, c->source_len, c->line);
+        if (at != NULL && !e->closed && (call = trap_find_place(e, at)) != NULL) set_opcode(at, call->trap);
+    } else {
+        host->safepoint(host->owner, L);
+    }
+    e->in_hit = false;
+    bool unchanged = (hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook;
+    if (unchanged && e->muted != 0) {
+        set_hookmask(e, hookmask(e) | e->muted);
+        e->muted = 0;
+        /* A recording, say, made LuaJIT set the slots as for no hooks. */
+        if (((mode(e) ^ before) & (VM_MODE_CALL | VM_MODE_RET | VM_MODE_INS)) != 0) trap_abort_recording(e, L);
+    }
+    e->muted = 0;
+    vm_set_ptr(e->v.g, e->v.lay->g_cur_l, L);
+    memcpy(e->v.g + e->v.lay->g_vmstate, &vmstate, sizeof(vmstate));
+}
+
+/* Make the state look as a C function called by the current instruction would see it (lj_dispatch.c: lj_dispatch_ins,
+ * cur_topslot). */
+static void sync_state(const trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
+    const vm_layout *lay = e->v.lay;
+    vm_ins ins = *p->at;
+    uint32_t slots = 0;
+    if (p->how != TRAP_SLOT) {
+        slots = vm_u8(p->proto->pt, VM_PT_FRAMESIZE);
+    } else {
+        uint32_t results = (uint32_t)r->frame[VM_CFRAME_MULTRES] - 1;
+        if (lay->name[p->opcode] == VM_UCLO) ins = r->pc[VM_INS_J(ins)];
+        switch (lay->name[VM_INS_OP(ins)]) {
+        case VM_CALLM: slots = VM_INS_A(ins) + VM_INS_C(ins) + results + 2; break;
+        case VM_CALLMT: slots = VM_INS_A(ins) + VM_INS_D(ins) + results + 2; break;
+        case VM_RETM: slots = VM_INS_A(ins) + VM_INS_D(ins) + results; break;
+        case VM_TSETM: slots = VM_INS_A(ins) + results; break;
+        default: break;
+        }
+    }
+    vm_set_ptr(L, VM_L_BASE, r->base);
+    vm_set_ptr(L, VM_L_TOP, r->base + 8 * (size_t)slots);
+    r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
+}
+
+/*
+ * The place at which the interpreter stands, if it is one. The entry may be of a function that was freed, whose memory
+ * is another's by now: a trap opcode is there only if we wrote it, a place without one asks whether its function lives.
+ * Leaves base and top as a C function would see them; the stack may move.
+ */
+static trap_place *current_place(trap_engine *e, lua_State *L, trap_regs *r) {
+    trap_place *p = trap_find_place(e, r->pc - 1);
+    if (p == NULL || VM_INS_OP(*p->at) != (p->how == TRAP_SLOT ? p->opcode : p->trap)) return NULL;
+    sync_state(e, L, r, p);
+    bool alive = p->how != TRAP_SLOT || (have_stack(e, L, 6) && trap_alive(e, L, p->proto));
+    r->base = vm_base(L);
+    return alive ? p : NULL;
+}
+
+/* ---- Marks: was this instruction entered from its own line? (trap_place.c) -------------------------------------- */
+
+/* An open hash table by frame; the slot where the frame's mark is or would be. There is always an empty one. */
+static size_t mark_start(const trap_engine *e, const lua_State *L, ptrdiff_t base) {
+    uintptr_t key = ((uintptr_t)L >> 4) * 31 + (uintptr_t)(base >> 3);
+    return (size_t)(key * 0x9e3779b97f4a7c15u >> 20) & (e->cap_marks - 1);
+}
+
+static trap_mark *mark_of(const trap_engine *e, const lua_State *L, ptrdiff_t base) {
+    size_t i = mark_start(e, L, base);
+    while (e->marks[i].L != NULL && (e->marks[i].L != L || e->marks[i].base != base)) i = (i + 1) & (e->cap_marks - 1);
+    return &e->marks[i];
+}
+
+/* Marks of frames that an error ended stay until their place on the stack is used again: forget all before they become
+ * too many. Where memory is short, an arrival more is reported. */
+static bool room_for_mark(trap_engine *e) {
+    enum { FIRST = 64, MOST = 1 << 18 };
+    if (e->n_marks * 2 < e->cap_marks) return true;
+    size_t n = e->cap_marks, cap = n == 0 ? FIRST : n * 2;
+    trap_mark *old = e->marks, *marks = calloc(cap > MOST ? FIRST : cap, sizeof(*marks));
+    if (marks == NULL) return false;
+    e->marks = marks;
+    e->cap_marks = cap > MOST ? FIRST : cap;
+    if (cap > MOST) e->n_marks = n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (old[i].L != NULL) *mark_of(e, old[i].L, old[i].base) = old[i];
+    }
+    free(old);
+    return true;
+}
+
+static void remove_mark(trap_engine *e, trap_mark *m) {
+    size_t mask = e->cap_marks - 1, hole = (size_t)(m - e->marks);
+    e->n_marks--;
+    for (size_t i = (hole + 1) & mask; e->marks[i].L != NULL; i = (i + 1) & mask) {
+        size_t start = mark_start(e, e->marks[i].L, e->marks[i].base);
+        if (((i - start) & mask) < ((i - hole) & mask)) continue; /* it stands between its start and here */
+        e->marks[hole] = e->marks[i];
+        hole = i;
+    }
+    e->marks[hole].L = NULL;
+}
+
+static bool arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
+    ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
+    trap_mark *m = e->cap_marks != 0 ? mark_of(e, L, base) : NULL;
+    bool found = m != NULL && m->L != NULL;
+    bool inner = p->mixed && found && m->proto == p->proto && m->line == p->line && m->at < p->at;
+    if (p->mark && (found || room_for_mark(e))) {
+        if (!found) e->n_marks++;
+        *mark_of(e, L, base) = (trap_mark){.L = L, .base = base, .proto = p->proto, .at = p->at, .line = p->line};
+    } else if (found) {
+        remove_mark(e, m);
+    }
+    return p->report && !inner;
+}
+
+/* ---- Steps ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Both halves of the table lead to us. The dynamic one may be set by LuaJIT during a step: by the profiler's signal or
+ * a signal handler's lua_sethook(), or by a host that calls it after the instruction raised an error. Then what LuaJIT
+ * put there goes on to the static half, or is filled from it, so that the end of the step comes all the same.
+ */
+static bool counting(uint8_t dispatchmode) {
+    return (dispatchmode & (VM_MODE_JIT | VM_MODE_REC)) == VM_MODE_JIT;
+}
+
+static void give_slots_back(trap_engine *e) {
+    const vm_layout *lay = e->v.lay;
+    uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
+    uint8_t now = mode(e);
+    for (unsigned i = 0; i < lay->static_len; i++) {
+        if (fixed[i] == TRAP_REARM_STUB) fixed[i] = e->step.fixed[i];
+    }
+    if (counting(e->step.mode) &&
+        !counting(now)) { /* lj_dispatch_update copied what it took for the others' handlers */
+        static const uint8_t loops[] = {VM_FORL, VM_ITERL, VM_LOOP, VM_ITERN};
+        for (size_t i = 0; i < sizeof(loops); i++) fixed[lay->number[loops[i]]] = lay->handler[lay->number[loops[i]]];
+    }
+    bool changed = ((now ^ e->step.mode) & ~(unsigned)(VM_MODE_CALL | VM_MODE_RET)) != 0;
+    for (unsigned i = 0; i < lay->dynamic_len; i++) {
+        if (dynamic[i] != TRAP_REARM_STUB) continue;
+        dynamic[i] = changed && i < lay->static_len ? fixed[i] : e->step.slots[i];
+    }
+}
+
+void trap_step_finish(trap_engine *e) {
+    if (!e->step.active) return;
+    e->step.active = false;
+    const vm_layout *lay = e->v.lay;
+    uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
+    size_t all = lay->dynamic_len * sizeof(uintptr_t), some = lay->static_len * sizeof(uintptr_t);
+    if (mode(e) == e->step.mode && memcmp(dynamic, e->step.rearm, all) == 0 &&
+        memcmp(fixed, e->step.rearm, some) == 0) {
+        memcpy(dynamic, e->step.slots, all);
+        memcpy(fixed, e->step.fixed, some);
+    } else {
+        give_slots_back(e);
+    }
+    if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) | e->step.hookmask_off);
+    trap_proto *p = e->step.proto;
+    if (p == NULL) return;
+    for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
+        trap_place *place = &p->places[i];
+        if (place->how != TRAP_SLOT && !trap_is_trap(e, VM_INS_OP(*place->at))) place->opcode = VM_INS_OP(*place->at);
+    }
+    trap_insert(e, p);
+}
+
+static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
+    uintptr_t *fixed = e->v.dispatch + e->v.lay->static_at;
+    size_t all = e->v.lay->dynamic_len * sizeof(uintptr_t), some = e->v.lay->static_len * sizeof(uintptr_t);
+    if (p != NULL) {
+        if (e->step_anchor != p->pt && have_stack(e, L, 8)) trap_anchor(e, L, p->pt);
+        trap_extract(e, p);
+    }
+    e->step.proto = p;
+    e->step.hookmask_off = 0;
+    e->step.mode = mode(e);
+    memcpy(e->step.slots, e->v.dispatch, all);
+    memcpy(e->step.fixed, fixed, some);
+    memcpy(fixed, e->step.rearm, some);
+    memcpy(e->v.dispatch, e->step.rearm, all);
+    e->step.active = true;
+}
+
+uintptr_t trap_rearm(trap_regs *r) {
+    trap_engine *e = trap_vms_find(r->dispatch);
+    bool hooked = r->dispatch[r->op] != TRAP_REARM_STUB; /* a hook of LuaJIT's was run and goes on here */
+    trap_step_finish(e);
+    if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
+        lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
+        ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
+        bool there = L == e->ret.L && base == e->ret.base && r->pc == e->ret.pc;
+        if (!there && (L != e->ret.L || base <= e->ret.base)) e->ret.L = NULL;
+    }
+    /* The instruction to come was fetched while the traps were out. */
+    if (r->op < e->v.lay->static_len && trap_is_trap(e, VM_INS_OP(r->pc[-1]))) r->op = VM_INS_OP(r->pc[-1]);
+    return r->dispatch[hooked && r->op < e->v.lay->static_len ? e->v.lay->static_at + r->op : r->op];
+}
+
+/*
+ * Whether the instruction, with the operands it has now, will look at its opcode. The fast paths of vm_x64.dasc do not:
+ * numbers for operators, no cdata for (in)equality, a table of globals without metatable. When in doubt, yes.
+ */
+static bool reads_itself(const vm_layout *lay, const trap_regs *r, const trap_place *p) {
+    vm_ins ins = *p->at;
+    const uint64_t *slot = (const uint64_t *)(const void *)r->base;
+    uint8_t op = lay->name[p->opcode];
+    if (op >= VM_ISEQV && op <= VM_ISNEP) {
+        if (vm_type_of(slot[VM_INS_A(ins)]) == VM_TYPE_CDATA) return true;
+        return op <= VM_ISNEV && vm_type_of(slot[VM_INS_D(ins)]) == VM_TYPE_CDATA;
+    }
+    if (op == VM_GGET || op == VM_GSET) {
+        const void *func = (const void *)(uintptr_t)(slot[-2] & ((UINT64_C(1) << 47) - 1));
+        return vm_ptr(vm_ptr(func, VM_FUNC_ENV), VM_TAB_METATABLE) != NULL;
+    }
+    if (lay->has_integers) return true;
+    if (op >= VM_ISLT && op <= VM_ISGT) return !vm_is_double(slot[VM_INS_A(ins)]) || !vm_is_double(slot[VM_INS_D(ins)]);
+    if (op == VM_UNM) return !vm_is_double(slot[VM_INS_D(ins)]);
+    if (op >= VM_ADDVN && op <= VM_MODNV) return !vm_is_double(slot[VM_INS_B(ins)]);
+    if (op >= VM_ADDVV && op <= VM_POW) return !vm_is_double(slot[VM_INS_B(ins)]) || !vm_is_double(slot[VM_INS_C(ins)]);
+    return true;
+}
+
+/* ---- Returns with a return hook of the program ------------------------------------------------------------------- */
+
+/*
+ * vm_rethook and lj_dispatch_ins look at the opcode to see that it is a return. So: put it back, go through vm_rethook,
+ * which calls the hook and then dispatches the instruction again; by then (the hook's own code was dispatched) the trap
+ * is back, and the second time round the return is let through. Line and count events were already given where the
+ * program has those hooks, too: they are off while lj_dispatch_ins runs.
+ */
+static bool is_return(const vm_layout *lay, uint8_t op) {
+    return lay->name[op] == VM_RET || lay->name[op] == VM_RET0 || lay->name[op] == VM_RET1;
+}
+
+static bool second_time(trap_engine *e, const lua_State *L, const trap_regs *r) {
+    if (e->ret.L == NULL) return false;
+    ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
+    bool same = e->ret.L == L && e->ret.pc == r->pc && e->ret.base == base;
+    if (same || (e->ret.L == L && base <= e->ret.base)) e->ret.L = NULL; /* or the hook raised an error */
+    return same;
+}
+
+static bool wants_return(const trap_engine *e, uint8_t op) {
+    return (hookmask(e) & (LUA_MASKRET | VM_HOOK_ACTIVE)) == LUA_MASKRET && is_return(e->v.lay, op);
+}
+
+/* `p` is NULL where the hook was removed by its own filter: no trap is there the second time. */
+static uintptr_t return_begin(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
+    e->ret.L = p != NULL ? L : NULL;
+    e->ret.pc = r->pc;
+    step_begin(e, L, p != NULL ? p->proto : NULL);
+    e->ret.base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
+    e->step.hookmask_off = hookmask(e) & (LUA_MASKLINE | LUA_MASKCOUNT);
+    e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) & ~e->step.hookmask_off);
+    return e->v.lay->rethook;
+}
+
+/* ---- Traps ------------------------------------------------------------------------------------------------------ */
+
+uintptr_t trap_enter(trap_regs *r) {
+    int saved_errno = errno;
+    trap_engine *e = trap_vms_find(r->dispatch);
+    const vm_layout *lay = e->v.lay; /* a VM whose slots lead here has an engine */
+    lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
+    trap_step_finish(e);
+    trap_place *p = current_place(e, L, r); /* may move the stack */
+    uint8_t op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
+    uintptr_t go_on = 0;
+    if (p != NULL && !second_time(e, L, r)) {
+        if (lay->has_jit && (vm_u8(p->proto->pt, VM_PT_FLAGS) & lay->flag_nojit) == 0) {
+            /* The program switched the JIT on again; a recording may have seen our opcode. */
+            ((uint8_t *)p->proto->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
+            p->proto->was_nojit = false;
+            p->proto->n_old_iloops = 0;
+            trap_abort_recording(e, L);
+        }
+        if (arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {
+            callout c = {.line = p->line};
+            c.source = vm_proto_source(p->proto->pt, &c.source_len);
+            call_out(e, L, &c);
+            if (e->closed) {
+                free(e);
+                r->base = vm_base(L);
+                decode(r, VM_INS_OP(r->pc[-1]));
+                errno = saved_errno;
+                return lay->handler[r->op];
+            }
+            /* Hooks may have come and gone, the stack may have moved. */
+            trap_step_finish(e);
+            p = trap_find_place(e, r->pc - 1); /* its function runs, so it is no freed one's */
+            op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
+        }
+        r->base = vm_base(L);
+        if (p != NULL && p->how == TRAP_STEP && reads_itself(lay, r, p)) {
+            step_begin(e, L, p->proto);
+        } else if (wants_return(e, op)) {
+            go_on = return_begin(e, L, r, p);
+        }
+        r->base = vm_base(L);
+    }
+    decode(r, op);
+    errno = saved_errno;
+    return go_on != 0 ? go_on : lay->handler[op];
+}
+
+/* ---- Wake-ups --------------------------------------------------------------------------------------------------- */
+
+/* lj_dispatch.c: lj_dispatch_update, "dynamic call dispatch". */
+static uintptr_t header_handler(const trap_engine *e, unsigned i) {
+    uint8_t m = mode(e);
+    if ((m & VM_MODE_CALL) != 0) return e->v.lay->callhook;
+    return e->v.lay->func_handler[(m & (VM_MODE_JIT | VM_MODE_REC)) == VM_MODE_JIT][i];
+}
+
+void trap_unwake(trap_engine *e) {
+    for (unsigned i = 0; i < VM_FUNC_SLOTS; i++) {
+        uintptr_t *slot = &e->v.dispatch[e->v.lay->static_len + i], wake = TRAP_WAKE_STUB;
+        if (__atomic_load_n(slot, __ATOMIC_RELAXED) == wake) {
+            __atomic_compare_exchange_n(slot, &wake, header_handler(e, i), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+uintptr_t trap_wake(trap_regs *r) {
+    int saved_errno = errno;
+    trap_engine *e = trap_vms_find(r->dispatch);
+    lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
+    trap_step_finish(e);
+    trap_unwake(e);
+    const engine_host *host = &e->base.host;
+    bool quiet = (mode(e) & VM_MODE_REC) == 0 && (hookmask(e) & (VM_HOOK_ACTIVE | VM_HOOK_VMEVENT | VM_HOOK_GC)) == 0 &&
+                 !e->in_hit;
+    char *top = r->base + 8 * (r->d - 1); /* d: arguments + 1 */
+    if (quiet && host->change_waiting(host->owner) && (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= 8 * HIT_STACK) {
+        /* As vm_callhook and lj_dispatch_call: the callee's frame is the current one, its arguments on the stack. */
+        vm_set_ptr(L, VM_L_BASE, r->base);
+        vm_set_ptr(L, VM_L_TOP, top);
+        r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
+        callout c = {.line = 0};
+        call_out(e, L, &c);
+        r->frame[VM_CFRAME_PC] = 0; /* "invalidate for subsequent line hook" */
+        if (!e->closed) trap_step_finish(e);
+        r->base = vm_base(L);
+    }
+    /* The header may be another: dropping a trace restores it (lj_trace.c: trace_unpatch). */
+    r->op = VM_INS_OP(r->pc[-1]);
+    r->a = VM_INS_A(r->pc[-1]);
+    errno = saved_errno;
+    unsigned i = (unsigned)r->op - e->v.lay->static_len;
+    uintptr_t go_on = i < VM_FUNC_SLOTS ? header_handler(e, i) : r->dispatch[r->op];
+    if (e->closed) free(e);
+    return go_on;
+}

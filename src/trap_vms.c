@@ -1,0 +1,65 @@
+/*
+ * From a dispatch table to the engine of its VM.
+ *
+ * The stubs know nothing but their registers, and VMs run in several threads. An open hash table of atomics: readers
+ * take no lock, and look only for the VM their own thread runs, whose entry does not change meanwhile.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "trap.h"
+
+enum { SLOTS = 4096, USABLE = SLOTS / 2 };
+
+static struct {
+    _Atomic(const uintptr_t *) dispatch; /* NULL: never used; GONE: was used */
+    _Atomic(trap_engine *) engine;
+} table[SLOTS];
+static const uintptr_t gone;
+static unsigned used; /* slots that are not NULL; under the lock */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static size_t start(const uintptr_t *dispatch) {
+    return (size_t)(((uintptr_t)dispatch >> 3) * 0x9e3779b97f4a7c15u >> 52);
+}
+
+bool trap_vms_add(trap_engine *e) {
+    bool ok = false;
+    pthread_mutex_lock(&lock);
+    for (size_t n = 0, i = start(e->v.dispatch); n < SLOTS; n++, i = (i + 1) % SLOTS) {
+        const uintptr_t *d = atomic_load(&table[i].dispatch);
+        if (d == e->v.dispatch) break; /* another engine serves this VM */
+        if (d == NULL && used >= USABLE) break;
+        if (d != NULL && d != &gone) continue;
+        if (d == NULL) used++;
+        atomic_store(&table[i].engine, e);
+        atomic_store(&table[i].dispatch, e->v.dispatch);
+        ok = true;
+        break;
+    }
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+void trap_vms_remove(trap_engine *e) {
+    pthread_mutex_lock(&lock);
+    for (size_t n = 0, i = start(e->v.dispatch); n < SLOTS; n++, i = (i + 1) % SLOTS) {
+        const uintptr_t *d = atomic_load(&table[i].dispatch);
+        if (d == NULL) break;
+        if (d != e->v.dispatch) continue;
+        /* The end of a chain can be free again; elsewhere others may lie behind. */
+        bool last = atomic_load(&table[(i + 1) % SLOTS].dispatch) == NULL;
+        if (last) used--;
+        atomic_store(&table[i].dispatch, last ? NULL : &gone);
+        break;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+trap_engine *trap_vms_find(const uintptr_t *dispatch) {
+    for (size_t i = start(dispatch);; i = (i + 1) % SLOTS) {
+        const uintptr_t *d = atomic_load_explicit(&table[i].dispatch, memory_order_acquire);
+        if (d == dispatch) return atomic_load_explicit(&table[i].engine, memory_order_relaxed);
+        if (d == NULL) return NULL;
+    }
+}

@@ -1,0 +1,137 @@
+/*
+ * The trap engine on an allocator that fails: every n-th allocation while hooks are armed, hit and removed, for growing
+ * n. Nothing may crash, what was armed stays armed, and in the end no trap is left.
+ */
+#include <lauxlib.h>
+#include <ljinspect.h>
+#include <lualib.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine.h"
+
+static long countdown = -1; /* allocations until one fails; negative: none fails */
+static unsigned long hits[100];
+
+static void *failing_alloc(void *ud, void *ptr, size_t old, size_t size) {
+    (void)ud;
+    (void)old;
+    if (size == 0) {
+        free(ptr);
+        return NULL;
+    }
+    if (countdown >= 0 && countdown-- == 0) return NULL;
+    return realloc(ptr, size);
+}
+
+static int m_hit(void *owner, lua_State *L, const char *source, size_t len, int line) {
+    (void)owner;
+    (void)L;
+    (void)source;
+    (void)len;
+    hits[line]++;
+    return 1;
+}
+
+static void m_safepoint(void *owner, lua_State *L) {
+    (void)owner;
+    (void)L;
+}
+
+static bool m_waiting(void *owner) {
+    (void)owner;
+    return false;
+}
+
+static void m_log(void *owner, lua_State *L, int level, const char *format, ...) {
+    (void)owner;
+    (void)L;
+    (void)level;
+    (void)format;
+}
+
+static const char program[] =
+    "local function f(a, b)\n"
+    "  local c = a + b\n"
+    "  if c > 5 then\n"
+    "    return c .. 'x'\n"
+    "  end\n"
+    "  return c\n"
+    "end\n"
+    "local function g(n) local s = 0 for i = 1, n do s = s + #tostring(f(i, n)) end return s end\n"
+    "return g\n";
+
+int main(void) {
+    static hook_table *table;
+    unsigned long fails = 0, armed_count = 0;
+    for (long n = 0; n < 400; n++) {
+        lua_State *L = lua_newstate(failing_alloc, NULL);
+        if (L == NULL) return 77; /* a build that insists on its own allocator */
+        luaL_openlibs(L);
+        engine_host host = {.table = &table,
+                            .anchor = L,
+                            .hit = m_hit,
+                            .safepoint = m_safepoint,
+                            .change_waiting = m_waiting,
+                            .log = m_log};
+        engine *e = engine_trap.open(L, &host);
+        if (e == NULL) return 77;
+        if (luaL_loadbuffer(L, program, sizeof(program) - 1, "@m.lua") != 0 || lua_pcall(L, 0, 1, 0) != 0) return 1;
+        bool armed[10] = {false};
+        for (int line = 2; line <= 6; line++) {
+            countdown = n % 100;
+            int rc = e->class->arm(e, L, "m.lua", 5, line, 0);
+            countdown = -1;
+            armed[line] = rc == 0;
+            fails += rc != 0;
+            armed_count += rc == 0;
+            if (rc != 0 && rc != LJINSPECT_ERR_NOMEM) printf("line %d: error %d\n", line, rc);
+        }
+        for (int k = 0; k < 3; k++) {
+            countdown = n * 3 + k;
+            e->class->maintain(e, L);
+            lua_pushvalue(L, -1);
+            lua_pushinteger(L, 20);
+            bool ok = lua_pcall(L, 1, 1, 0) == 0;
+            countdown = -1;
+            lua_pop(L, 1);
+            if (!ok) continue;
+        }
+        for (int i = 0; i < 100; i++) hits[i] = 0;
+        lua_pushvalue(L, -1);
+        lua_pushinteger(L, 20);
+        if (lua_pcall(L, 1, 1, 0) != 0 || lua_tointeger(L, -1) != 20 * 3) {
+            printf("wrong result: %s\n", lua_tostring(L, -1));
+            return 1;
+        }
+        lua_pop(L, 1);
+        for (int line = 2; line <= 4; line++) {
+            if (hits[line] != (armed[line] ? 20u : 0u)) {
+                printf("n %ld line %d armed %d: %lu hits\n", n, line, armed[line], hits[line]);
+                return 1;
+            }
+        }
+        for (int line = 2; line <= 6; line++) {
+            countdown = n % 7;
+            if (armed[line]) e->class->disarm(e, L, "m.lua", 5, line);
+            countdown = -1;
+        }
+        e->class->maintain(e, L);
+        for (int i = 0; i < 100; i++) hits[i] = 0;
+        lua_pushvalue(L, -1);
+        lua_pushinteger(L, 20);
+        if (lua_pcall(L, 1, 1, 0) != 0) return 1;
+        lua_pop(L, 1);
+        for (int i = 0; i < 100; i++) {
+            if (hits[i] != 0) {
+                printf("n %ld: hits on line %d after all hooks went\n", n, i);
+                return 1;
+            }
+        }
+        e->class->close(e, L, false);
+        lua_close(L);
+    }
+    printf("%lu armed, %lu refused for want of memory\n", armed_count, fails);
+    return 0;
+}
