@@ -23,16 +23,16 @@
     X(ISLT)                                                                                                            \
     X(ISGE)                                                                                                            \
     X(ISLE)                                                                                                            \
-    X(ISGT) X(ISEQV) X(ISNEV) X(ISEQS) X(ISNES) X(ISEQN) X(ISNEN) X(ISEQP) X(ISNEP) X(ISTC) X(ISFC) X(IST) X(ISF)      \
-        X(ISTYPE) X(ISNUM) X(MOV) X(NOT) X(UNM) X(LEN) X(ADDVN) X(SUBVN) X(MULVN) X(DIVVN) X(MODVN) X(ADDNV) X(SUBNV)  \
-            X(MULNV) X(DIVNV) X(MODNV) X(ADDVV) X(SUBVV) X(MULVV) X(DIVVV) X(MODVV) X(POW) X(CAT) X(KSTR) X(KCDATA)    \
-                X(KSHORT) X(KNUM) X(KPRI) X(KNIL) X(UGET) X(USETV) X(USETS) X(USETN) X(USETP) X(UCLO) X(FNEW) X(TNEW)  \
-                    X(TDUP) X(GGET) X(GSET) X(TGETV) X(TGETS) X(TGETB) X(TGETR) X(TSETV) X(TSETS) X(TSETB) X(TSETM)    \
-                        X(TSETR) X(CALLM) X(CALL) X(CALLMT) X(CALLT) X(ITERC) X(ITERN) X(VARG) X(ISNEXT) X(RETM)       \
-                            X(RET) X(RET0) X(RET1) X(FORI) X(JFORI) X(FORL) X(IFORL) X(JFORL) X(ITERL) X(IITERL)       \
-                                X(JITERL) X(LOOP) X(ILOOP) X(JLOOP) X(JMP) X(BNOT) X(BAND) X(BOR) X(BXOR) X(BSHL)      \
-                                    X(BSHR) X(BSAR) X(FUNCF) X(IFUNCF) X(JFUNCF) X(FUNCV) X(IFUNCV) X(JFUNCV) X(FUNCC) \
-                                        X(FUNCCW)
+    X(ISGT)                                                                                                            \
+    X(ISEQV) X(ISNEV) X(ISEQS) X(ISNES) X(ISEQN) X(ISNEN) X(ISEQP) X(ISNEP) X(ISTC) X(ISFC) X(IST) X(ISF) X(ISTYPE)    \
+        X(ISNUM) X(MOV) X(NOT) X(UNM) X(LEN) X(ADDVN) X(SUBVN) X(MULVN) X(DIVVN) X(MODVN) X(ADDNV) X(SUBNV) X(MULNV)   \
+            X(DIVNV) X(MODNV) X(ADDVV) X(SUBVV) X(MULVV) X(DIVVV) X(MODVV) X(POW) X(CAT) X(KSTR) X(KCDATA) X(KSHORT)   \
+                X(KNUM) X(KPRI) X(KNIL) X(UGET) X(USETV) X(USETS) X(USETN) X(USETP) X(UCLO) X(FNEW) X(TNEW) X(TDUP)    \
+                    X(GGET) X(GSET) X(TGETV) X(TGETS) X(TGETB) X(TGETR) X(TSETV) X(TSETS) X(TSETB) X(TSETM) X(TSETR)   \
+                        X(CALLM) X(CALL) X(CALLMT) X(CALLT) X(ITERC) X(ITERN) X(VARG) X(ISNEXT) X(RETM) X(RET) X(RET0) \
+                            X(RET1) X(FORI) X(JFORI) X(FORL) X(IFORL) X(JFORL) X(ITERL) X(IITERL) X(JITERL) X(LOOP)    \
+                                X(ILOOP) X(JLOOP) X(JMP) X(BNOT) X(BAND) X(BOR) X(BXOR) X(BSHL) X(BSHR) X(BSAR)        \
+                                    X(FUNCF) X(IFUNCF) X(JFUNCF) X(FUNCV) X(IFUNCV) X(JFUNCV) X(FUNCC) X(FUNCCW)
 
 typedef enum vm_op {
     VM_OP_UNKNOWN, /* also: this LuaJIT has no such opcode */
