@@ -19,6 +19,7 @@
 #include <string.h>
 
 /* Opcodes, by the names of lj_bc.h. The numbers are learned (vm_ops.c). */
+/* clang-format off */
 #define VM_OPS(X)                                                                                                      \
     X(ISLT)                                                                                                            \
     X(ISGE)                                                                                                            \
@@ -33,6 +34,7 @@
                             X(RET1) X(FORI) X(JFORI) X(FORL) X(IFORL) X(JFORL) X(ITERL) X(IITERL) X(JITERL) X(LOOP)    \
                                 X(ILOOP) X(JLOOP) X(JMP) X(BNOT) X(BAND) X(BOR) X(BXOR) X(BSHL) X(BSHR) X(BSAR)        \
                                     X(FUNCF) X(IFUNCF) X(JFUNCF) X(FUNCV) X(IFUNCV) X(JFUNCV) X(FUNCC) X(FUNCCW)
+/* clang-format on */
 
 typedef enum vm_op {
     VM_OP_UNKNOWN, /* also: this LuaJIT has no such opcode */
