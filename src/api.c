@@ -15,6 +15,13 @@ static const char stdin_source[] = "=stdin";
 
 enum { DELAY_DEFAULT_MS = 3000, DELAY_MIN_MS = 10, DELAY_MAX_MS = 86400000 };
 
+/* As context_find, for what has nothing to do in a VM that is being closed: that is no error. */
+static context *find(lua_State *L, int *error) {
+    context *c = context_find(L, error);
+    if (*error == LJINSPECT_ERR_CLOSED) *error = 0;
+    return c;
+}
+
 /* ---- Hooks ---- */
 
 typedef struct set_request {
@@ -87,8 +94,8 @@ int64_t ljinspect_set_hook(lua_State *L, const char *file, int line, int func, c
 int ljinspect_unset_hook(lua_State *L, const char *file, int line) {
     int error, n = 0;
     if (line < 1 || line > HOOKS_LINE_MAX) return LJINSPECT_ERR_ARGUMENT;
-    context *c = context_find(L, &error);
-    if (c == NULL) return error == LJINSPECT_ERR_CLOSED ? 0 : error;
+    context *c = find(L, &error);
+    if (c == NULL) return error;
     if (file == NULL) file = stdin_source;
     hook_table *t = context_table(c);
     for (hook *h; (h = hooks_first_with_key(t, file, strlen(file), line)) != NULL; n++) context_remove(c, L, t, h);
@@ -97,8 +104,8 @@ int ljinspect_unset_hook(lua_State *L, const char *file, int line) {
 
 int ljinspect_unset_id(lua_State *L, int64_t id) {
     int error;
-    context *c = context_find(L, &error);
-    if (c == NULL) return error == LJINSPECT_ERR_CLOSED ? 0 : error;
+    context *c = find(L, &error);
+    if (c == NULL) return error;
     hook *h = hooks_find_id(context_table(c), id);
     if (h != NULL) context_remove(c, L, context_table(c), h);
     return h != NULL;
@@ -106,15 +113,15 @@ int ljinspect_unset_id(lua_State *L, int64_t id) {
 
 int ljinspect_unset_all(lua_State *L) {
     int error;
-    context *c = context_find(L, &error);
-    if (c == NULL) return error == LJINSPECT_ERR_CLOSED ? 0 : error;
+    context *c = find(L, &error);
+    if (c == NULL) return error;
     return context_remove_all(c, L);
 }
 
 int ljinspect_hooks(lua_State *L, ljinspect_hook_visitor visit, void *userdata) {
     int error;
-    context *c = context_find(L, &error);
-    if (c == NULL) return error == LJINSPECT_ERR_CLOSED ? 0 : error;
+    context *c = find(L, &error);
+    if (c == NULL) return error;
     return listing_visit(c, L, visit, userdata);
 }
 
@@ -150,8 +157,8 @@ int ljinspect_watch(lua_State *L, const char *file, double delay, unsigned flags
 
 int ljinspect_unwatch(lua_State *L) {
     int error;
-    context *c = context_find(L, &error);
-    if (c == NULL) return error == LJINSPECT_ERR_CLOSED ? 0 : error;
+    context *c = find(L, &error);
+    if (c == NULL) return error;
     struct hooksfile *f = c->file;
     c->file = NULL;
     if (f != NULL) hooksfile_stop(f, c, L);

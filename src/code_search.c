@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "line_jit.h"
+#include "raw_field.h"
 
 enum { STEPS_MAX = 100000, STACK_LEVELS_MAX = 250 };
 
@@ -269,8 +270,8 @@ void code_search(lua_State *L, hook *const *hooks, size_t n, engine_place *place
     walk_thread(&s, L);
     lua_pushvalue(L, LUA_GLOBALSINDEX);
     enqueue(&s);
-    lua_pushliteral(L, "_LOADED");
-    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, LUA_REGISTRYINDEX);
+    raw_field(L, "_LOADED");
     enqueue(&s);
     walk(&s);
     lua_pushvalue(L, LUA_REGISTRYINDEX);

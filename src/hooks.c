@@ -63,19 +63,23 @@ struct hook_table {
 
 /* ---- Files ---- */
 
-/* Find the node of a file, or make it. NULL: no memory, or, without `make`, none there. Nodes made in vain are dropped
- * by trie_prune. */
-static trie_node *trie_find(hook_table *t, const char *file, size_t len, bool make) {
+/* Step from `node` to the node one character further towards the start of the chunk name; NULL: no file goes on so. */
+static trie_node *trie_step(const trie_node *node, char c) {
+    trie_node *child = node->child;
+    while (child != NULL && child->c != (unsigned char)c) child = child->sibling;
+    return child;
+}
+
+/* Find the node of a file, or make it. NULL: no memory; what was made in vain is for trie_prune_tail to drop. */
+static trie_node *trie_make(hook_table *t, const char *file, size_t len) {
     trie_node *node = &t->root;
     while (len > 0) {
-        unsigned char c = (unsigned char)file[--len];
-        trie_node *child = node->child;
-        while (child != NULL && child->c != c) child = child->sibling;
+        char c = file[--len];
+        trie_node *child = trie_step(node, c);
         if (child == NULL) {
-            if (!make) return NULL;
             child = calloc(1, sizeof *child);
             if (child == NULL) return NULL;
-            child->c = c;
+            child->c = (unsigned char)c;
             child->parent = node;
             child->sibling = node->child;
             node->child = child;
@@ -97,24 +101,11 @@ static void trie_prune(trie_node *node) {
     }
 }
 
-/* Drop what a failed trie_find left: the deepest node that spells a tail of `file`. */
+/* Drop what a failed trie_make left: the deepest node that spells a tail of `file`. */
 static void trie_prune_tail(hook_table *t, const char *file, size_t len) {
-    trie_node *node = &t->root;
-    while (len > 0) {
-        unsigned char c = (unsigned char)file[--len];
-        trie_node *child = node->child;
-        while (child != NULL && child->c != c) child = child->sibling;
-        if (child == NULL) break;
-        node = child;
-    }
+    trie_node *node = &t->root, *child;
+    while (len > 0 && (child = trie_step(node, file[--len])) != NULL) node = child;
     trie_prune(node);
-}
-
-/* Step from `node` to the node one character further towards the start of the chunk name; NULL: no file goes on so. */
-static const trie_node *trie_step(const trie_node *node, char c) {
-    const trie_node *child = node->child;
-    while (child != NULL && child->c != (unsigned char)c) child = child->sibling;
-    return child;
 }
 
 /* ---- Lines ---- */
@@ -191,7 +182,7 @@ static void place_grow(hook_table *t) {
 
 /* Find the place of a key, or make it. NULL: no memory; the trie is as it was. */
 static hook_place *place_make(hook_table *t, const char *file, size_t file_len, int line) {
-    trie_node *node = trie_find(t, file, file_len, true);
+    trie_node *node = trie_make(t, file, file_len);
     if (node == NULL) {
         trie_prune_tail(t, file, file_len);
         return NULL;
@@ -373,13 +364,17 @@ hook *hooks_find_id(const hook_table *t, int64_t id) {
     return h;
 }
 
-hook *hooks_first_with_key(const hook_table *t, const char *file, size_t file_len, int line) {
-    const trie_node *node = &t->root;
-    while (file_len > 0 && node != NULL) node = trie_step(node, file[--file_len]);
-    const hook_place *p = node != NULL ? place_find(t, node, line) : NULL;
+/* The first hook in force of a place, which may be NULL. */
+static hook *first_at(const hook_place *p) {
     hook *h = p != NULL ? p->first : NULL;
     while (h != NULL && h->removed) h = h->next_in_place;
     return h;
+}
+
+hook *hooks_first_with_key(const hook_table *t, const char *file, size_t file_len, int line) {
+    const trie_node *node = &t->root;
+    while (file_len > 0 && node != NULL) node = trie_step(node, file[--file_len]);
+    return node != NULL ? first_at(place_find(t, node, line)) : NULL;
 }
 
 bool hooks_suffix(const char *source, size_t source_len, const char *file, size_t file_len) {
@@ -437,10 +432,7 @@ static hook_place *match_again(hook_table *t, const char *source, size_t source_
 bool hooks_matches(const hook_table *t, const char *source, size_t source_len, int line) {
     if (!hooks_has_line(t, line)) return false;
     for (const trie_node *node = &t->root; node != NULL; node = trie_step(node, source[--source_len])) {
-        const hook_place *p = node->places > 0 ? place_find(t, node, line) : NULL;
-        const hook *h = p != NULL ? p->first : NULL;
-        while (h != NULL && h->removed) h = h->next_in_place;
-        if (h != NULL) return true;
+        if (node->places > 0 && first_at(place_find(t, node, line)) != NULL) return true;
         if (source_len == 0) break;
     }
     return false;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "digest.h"
 #include "listing.h"
 #include "log.h"
 #include "trust.h"
@@ -46,9 +47,7 @@ typedef struct content {
 } content;
 
 static uint64_t digest(const content *t) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < t->size; i++) h = (h ^ (unsigned char)t->bytes[i]) * UINT64_C(0x100000001b3);
-    return h;
+    return digest_bytes(DIGEST_START, t->bytes, t->size);
 }
 
 /* Read the whole of `fd` behind what `t` holds. 0 or an errno value. */

@@ -4,49 +4,26 @@
 #include <luajit.h>
 #include <string.h>
 
+#include "digest.h"
 #include "ljinspect.h"
+#include "raw_field.h"
 
 /* Where the registry holds the function that does it all; negative as in context.c. */
 enum { CONTROL_KEY = -0x6c6a6904 };
 
-/* Push registry._LOADED[name] without metamethods; nil where there is none. */
-static void push_loaded(lua_State *L, const char *name) {
-    lua_pushliteral(L, "_LOADED");
-    lua_rawget(L, LUA_REGISTRYINDEX);
-    if (!lua_istable(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushnil(L);
-        return;
-    }
-    lua_pushstring(L, name);
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-}
-
-/* Replace the table on top by its field `name`; nil where that is no table. */
-static void get_field(lua_State *L, const char *name) {
-    if (lua_istable(L, -1)) {
-        lua_pushstring(L, name);
-        lua_rawget(L, -2);
-    } else {
-        lua_pushnil(L);
-    }
-    lua_remove(L, -2);
-}
-
 /* LuaJIT 2.1 keeps the opener in package.preload until somebody requires it (lib_jit.c, luaopen_jit); called directly
  * it makes a table of its own and leaves no trace. 2.0 has the table in `jit` itself. */
 void line_jit_push_util(lua_State *L) {
-    push_loaded(L, "jit.util");
+    raw_loaded(L, "jit.util");
     if (lua_istable(L, -1)) return;
     lua_pop(L, 1);
-    push_loaded(L, "jit");
-    get_field(L, "util");
+    raw_loaded(L, "jit");
+    raw_field(L, "util");
     if (lua_istable(L, -1)) return;
     lua_pop(L, 1);
-    push_loaded(L, "package");
-    get_field(L, "preload");
-    get_field(L, "jit.util");
+    raw_loaded(L, "package");
+    raw_field(L, "preload");
+    raw_field(L, "jit.util");
     if (!lua_iscfunction(L, -1)) {
         lua_pop(L, 1);
         lua_pushnil(L);
@@ -70,7 +47,7 @@ static int line_of(lua_State *L, int pc) {
     lua_pushvalue(L, 1);
     lua_pushinteger(L, pc);
     lua_call(L, 2, 1);
-    get_field(L, "currentline");
+    raw_field(L, "currentline");
     int line = (int)lua_tointeger(L, -1);
     lua_pop(L, 1);
     return line;
@@ -133,13 +110,13 @@ static int call_control(line_jit *j, lua_State *L, int op, int line, bool functi
 void line_jit_open(line_jit *j, lua_State *L) {
     j->switched = j->calling = false;
     line_jit_forget(j);
-    push_loaded(L, "jit");
-    get_field(L, "status");
+    raw_loaded(L, "jit");
+    raw_field(L, "status");
     line_jit_push_util(L);
     lua_pushvalue(L, -1);
-    get_field(L, "funcbc");
+    raw_field(L, "funcbc");
     lua_insert(L, -2);
-    get_field(L, "funcinfo");
+    raw_field(L, "funcinfo");
     lua_pushcclosure(L, control, UPS);
     lua_rawseti(L, LUA_REGISTRYINDEX, CONTROL_KEY);
 }
@@ -174,10 +151,9 @@ void line_jit_forget(line_jit *j) {
 
 /* Functions are told apart by chunk name and lines: closures of one function share an entry. Never 0. */
 static uint64_t loops_key(const lua_Debug *info, int line) {
-    uint64_t key = UINT64_C(0xcbf29ce484222325);
     const int numbers[] = {info->linedefined, info->lastlinedefined, line};
-    for (const char *s = info->source; *s != '\0'; s++) key = (key ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
-    for (int i = 0; i < 3; i++) key = (key ^ (unsigned)numbers[i]) * UINT64_C(0x100000001b3);
+    uint64_t key = digest_bytes(DIGEST_START, info->source, strlen(info->source));
+    key = digest_bytes(key, numbers, sizeof numbers);
     return key | 1;
 }
 

@@ -1,5 +1,7 @@
 #include "line_program.h"
 
+#include "raw_field.h"
+
 /*
  * The one thing that our hook changes for another: with call events on, LuaJIT leaves the PC of a called C function in
  * the caller's C frame (vm_x64.dasc, vm_callhook), and so finds itself on a new line when it returns
@@ -16,16 +18,10 @@
  */
 
 void line_program_open(line_program *p, lua_State *L) {
-    int top = lua_gettop(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-    if (lua_istable(L, -1)) {
-        lua_getfield(L, -1, "coroutine");
-        if (lua_istable(L, -1)) {
-            lua_getfield(L, -1, "yield");
-            p->yield = lua_topointer(L, -1);
-        }
-    }
-    lua_settop(L, top);
+    raw_loaded(L, "coroutine");
+    raw_field(L, "yield");
+    p->yield = lua_topointer(L, -1);
+    lua_pop(L, 1);
 }
 
 void line_program_take(line_program *p, lua_State *L) {

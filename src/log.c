@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "raw_field.h"
 
 static const char prefix[] = "ljinspect: ";
 
@@ -40,29 +41,19 @@ typedef struct message {
     bool delivered;
 } message;
 
-/* Push the table `ngx` if there is one with a function `log`, which is pushed above it. Looks without metamethods: a
- * strict global table must not turn a log line into an error. */
+/* Push the table `ngx` if there is one with a function `log`, which is pushed above it: a global of the coroutine, one of
+ * the program, or a loaded module. */
 static bool push_ngx(lua_State *L) {
-    static const char *const path[] = {"_G", "ngx"};
-    for (int i = 0; i < 3; i++) {
+    enum { OF_COROUTINE, OF_PROGRAM, MODULE, PLACES };
+    for (int place = OF_COROUTINE; place < PLACES; place++) {
         lua_settop(L, 0);
-        if (i == 0) {
+        if (place == OF_COROUTINE)
             lua_pushvalue(L, LUA_GLOBALSINDEX);
-        } else {
-            lua_pushliteral(L, "_LOADED");
-            lua_rawget(L, LUA_REGISTRYINDEX);
-            if (!lua_istable(L, -1)) continue;
-            if (i == 1) {
-                lua_pushstring(L, path[0]);
-                lua_rawget(L, -2);
-            }
-        }
-        if (!lua_istable(L, -1)) continue;
-        lua_pushstring(L, path[1]);
-        lua_rawget(L, -2);
-        if (!lua_istable(L, -1)) continue;
-        lua_pushliteral(L, "log");
-        lua_rawget(L, -2);
+        else
+            raw_loaded(L, place == OF_PROGRAM ? "_G" : "ngx");
+        if (place != MODULE) raw_field(L, "ngx");
+        lua_pushvalue(L, -1);
+        raw_field(L, "log");
         if (lua_isfunction(L, -1)) return true;
     }
     lua_settop(L, 0);

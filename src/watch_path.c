@@ -14,8 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FNV_START UINT64_C(0xcbf29ce484222325)
-#define FNV_PRIME UINT64_C(0x100000001b3)
+#include "digest.h"
 
 typedef struct walk {
     watch_plan *plan; /* NULL: only the digest is wanted */
@@ -29,15 +28,6 @@ typedef struct walk {
     char rest[PATH_MAX];
     char link[PATH_MAX];
 } walk;
-
-static uint64_t digest_bytes(uint64_t digest, const void *bytes, size_t size) {
-    const unsigned char *p = bytes;
-
-    for (size_t i = 0; i < size; i++) {
-        digest = (digest ^ p[i]) * FNV_PRIME;
-    }
-    return digest;
-}
 
 /* What says whose something is and what may be done with it; not its times, which in a directory change with every
  * file that comes and goes. */
@@ -236,7 +226,7 @@ static bool step(walk *k, int *links) {
 /* The state of `path`, and the plan where one is wanted. The last word on the file is the kernel's: it knows links
  * that are more than their text (/proc/self/fd/3), and paths that are too long for us. */
 static watch_state resolve(const char *path, watch_plan *plan) {
-    walk k = {.plan = plan, .links = FNV_START, .holders = FNV_START};
+    walk k = {.plan = plan, .links = DIGEST_START, .holders = DIGEST_START};
     size_t len = strlen(path);
     int links = 0;
 

@@ -6,7 +6,7 @@ set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cmake --install "$LJINSPECT_BUILD" --prefix "$dir/prefix" >/dev/null
-mkdir "$dir/work"
+mkdir "$dir/tree"
 export LUA_PATH="$dir/prefix/share/lua/5.1/?.lua;;"
 LUA_CPATH="$(dirname "$(find "$dir/prefix" -name ljinspect.so)")/?.so;;"
 PKG_CONFIG_PATH=$(dirname "$(find "$dir/prefix" -name ljinspect.pc)")
@@ -14,7 +14,7 @@ LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
 export LUA_CPATH PKG_CONFIG_PATH LD_LIBRARY_PATH
 
 awk -v dir="$dir" '
-    /^<!-- file: .* -->$/ { out = dir "/work/" $3; next }
+    /^<!-- file: .* -->$/ { out = dir "/tree/" $3; next }
     /^<!-- run -->$/ { out = dir "/run" ++runs; next }
     /^<!-- prints -->$/ { out = dir "/prints" runs; next }
     /^```/ { inside = !inside && out != ""; if (inside) printf "" >out; else if (out != "") { close(out); out = "" }; next }
@@ -26,7 +26,7 @@ for run in "$dir"/run*; do
     n=${run##*/run}
     echo "-- README.md, run $n"
     cat "$run"
-    (cd "$dir/work" && timeout 60 bash -eu "$run") >"$dir/got" 2>&1 </dev/null || { cat "$dir/got"; exit 1; }
+    (cd "$dir/tree" && timeout 60 bash -eu "$run") >"$dir/got" 2>&1 </dev/null || { cat "$dir/got"; exit 1; }
     cat "$dir/got"
     [ -e "$dir/prints$n" ] || continue
     # Each expected line must come, in this order.

@@ -1225,7 +1225,10 @@ typedef struct oom {
 /* One life of a VM with the n-th allocation failing; whether an allocation did fail. */
 static bool live_with_failing_memory(oom *o, bool and_on) {
     lua_State *L = lua_newstate(limited_alloc, &o->lua);
-    if (L == NULL) skip();
+    if (L == NULL) {
+        print_message("this LuaJIT takes no allocator\n");
+        skip();
+    }
     o->lua = (limited){0};
     o->hits = o->gone = 0;
     luaL_openlibs(L);
