@@ -63,6 +63,7 @@
     ENTRY_STUB trap_stub, trap_enter
     ENTRY_STUB trap_rearm_stub, trap_rearm
     ENTRY_STUB trap_wake_stub, trap_wake
+    ENTRY_STUB trap_pause_stub, trap_paused
 
 #endif
 
