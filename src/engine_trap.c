@@ -168,7 +168,10 @@ static engine *trap_open(lua_State *L, const engine_host *host) {
     e->trap_fetch = v.lay->number[VM_TGETR];
     e->wake.cycle = trap_cycle;
     e->wake.engine = e;
-    for (size_t i = 0; i < VM_SLOTS_MAX; i++) e->step.rearm[i] = TRAP_REARM_STUB;
+    for (size_t i = 0; i < VM_SLOTS_MAX; i++) {
+        e->step.rearm[i] = TRAP_REARM_STUB;
+        e->step.rearm_fixed[i] = TRAP_REARM_FIXED_STUB;
+    }
     job j = {.e = e, .key = NULL, .rc = 0};
     if (!trap_vms_add(e)) {
         host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: too many VMs");

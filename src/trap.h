@@ -99,7 +99,8 @@ typedef struct trap_engine {
         trap_proto *proto;
         uint8_t mode;                                       /* dispatch mode when it began */
         uintptr_t slots[VM_SLOTS_MAX], fixed[VM_SLOTS_MAX]; /* what the dynamic and the static slots held */
-        uintptr_t rearm[VM_SLOTS_MAX];                      /* all trap_rearm_stub */
+        /* What leads to us meanwhile: all trap_rearm_stub, all trap_rearm_fixed_stub. */
+        uintptr_t rearm[VM_SLOTS_MAX], rearm_fixed[VM_SLOTS_MAX];
     } step;
     struct {
         const lua_State *L; /* a trapped return whose hook call is under way */
@@ -166,16 +167,19 @@ static inline void trap_decode(trap_regs *r, uint8_t op) {
 
 void trap_stub(void);
 void trap_rearm_stub(void);
+void trap_rearm_fixed_stub(void);
 void trap_wake_stub(void);
 void trap_pause_stub(void);
 #define TRAP_STUB ((uintptr_t)&trap_stub)
 #define TRAP_REARM_STUB ((uintptr_t)&trap_rearm_stub)
+#define TRAP_REARM_FIXED_STUB ((uintptr_t)&trap_rearm_fixed_stub)
 #define TRAP_WAKE_STUB ((uintptr_t)&trap_wake_stub)
 #define TRAP_PAUSE_STUB ((uintptr_t)&trap_pause_stub)
 
 /* C sides of the stubs: return the handler to go on with. Raise no error. */
 uintptr_t trap_enter(trap_regs *r);
 uintptr_t trap_rearm(trap_regs *r);
+uintptr_t trap_rearm_fixed(trap_regs *r);
 uintptr_t trap_wake(trap_regs *r);
 uintptr_t trap_paused(trap_regs *r);
 

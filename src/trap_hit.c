@@ -218,7 +218,7 @@ static void give_slots_back(trap_engine *e) {
     uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
     uint8_t now = trap_mode(e);
     for (unsigned i = 0; i < lay->static_len; i++) {
-        if (fixed[i] == TRAP_REARM_STUB) fixed[i] = e->step.fixed[i];
+        if (fixed[i] == TRAP_REARM_FIXED_STUB) fixed[i] = e->step.fixed[i];
     }
     if (counting(e->step.mode) &&
         !counting(now)) { /* lj_dispatch_update copied what it took for the others' handlers */
@@ -227,7 +227,7 @@ static void give_slots_back(trap_engine *e) {
     }
     bool changed = ((now ^ e->step.mode) & ~(unsigned)(VM_MODE_CALL | VM_MODE_RET)) != 0;
     for (unsigned i = 0; i < lay->dynamic_len; i++) {
-        if (dynamic[i] != TRAP_REARM_STUB) continue;
+        if (dynamic[i] != TRAP_REARM_STUB && dynamic[i] != TRAP_REARM_FIXED_STUB) continue;
         dynamic[i] = changed && i < lay->static_len ? fixed[i] : e->step.slots[i];
     }
 }
@@ -239,7 +239,7 @@ void trap_step_finish(trap_engine *e) {
     uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
     size_t all = lay->dynamic_len * sizeof(uintptr_t), some = lay->static_len * sizeof(uintptr_t);
     if (trap_mode(e) == e->step.mode && memcmp(dynamic, e->step.rearm, all) == 0 &&
-        memcmp(fixed, e->step.rearm, some) == 0) {
+        memcmp(fixed, e->step.rearm_fixed, some) == 0) {
         memcpy(dynamic, e->step.slots, all);
         memcpy(fixed, e->step.fixed, some);
     } else {
@@ -267,14 +267,14 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
     e->step.mode = trap_mode(e);
     memcpy(e->step.slots, e->v.dispatch, all);
     memcpy(e->step.fixed, fixed, some);
-    memcpy(fixed, e->step.rearm, some);
+    memcpy(fixed, e->step.rearm_fixed, some);
     memcpy(e->v.dispatch, e->step.rearm, all);
     e->step.active = true;
 }
 
-uintptr_t trap_rearm(trap_regs *r) {
+/* `hooked`: LuaJIT's own hooks were run for the instruction to come. */
+static uintptr_t rearm(trap_regs *r, bool hooked) {
     trap_engine *e = trap_vms_find(r->dispatch);
-    bool hooked = r->dispatch[r->op] != TRAP_REARM_STUB; /* a hook of LuaJIT's was run and goes on here */
     trap_step_finish(e);
     if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
         lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
@@ -285,6 +285,16 @@ uintptr_t trap_rearm(trap_regs *r) {
     /* The instruction to come was fetched while the traps were out. */
     if (r->op < e->v.lay->static_len && trap_is_trap(e, VM_INS_OP(r->pc[-1]))) r->op = VM_INS_OP(r->pc[-1]);
     return r->dispatch[hooked && r->op < e->v.lay->static_len ? e->v.lay->static_at + r->op : r->op];
+}
+
+uintptr_t trap_rearm(trap_regs *r) {
+    return rearm(r, false);
+}
+
+/* From the static half: vm_inshook, vm_rethook and their like go on there. A hook in C runs no instruction by which the
+ * step would have ended before. */
+uintptr_t trap_rearm_fixed(trap_regs *r) {
+    return rearm(r, true);
 }
 
 /*
