@@ -392,6 +392,8 @@ uintptr_t trap_enter(trap_regs *r) {
             op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
         }
         r->base = vm_base(L);
+        /* A hit is a safepoint: the change is taken before the next instruction. */
+        if (!e->in_hit && e->base.host.change_waiting(e->base.host.owner)) trap_pause(e);
         if (p != NULL && p->how == TRAP_STEP && reads_itself(lay, r, p)) {
             step_begin(e, L, p->proto);
         } else if (wants_return(e, op)) {
