@@ -14,7 +14,7 @@ mkdir -p "$OUT" || exit 2
 cd "$root" || exit 2
 
 flags="-std=gnu11 -O2 -g -Wall -Wextra -Wconversion -Wshadow -Werror -Isrc -Iinclude $CFLAGS_LUAJIT ${EXTRA_CFLAGS:-}"
-sources="src/engine_trap.c src/trap_*.c src/trap_x64.S src/vm/*.c src/hooks.c"
+sources="src/engine_trap.c src/trap_*.c src/trap_x64.S src/vm/*.c src/wake.c src/hooks.c"
 for test in harness directed memory; do
     # shellcheck disable=SC2086
     $CC $flags $sources "tests/trap/$test.c" -o "$OUT/$test" $LIBS_LUAJIT -lm -ldl -lpthread -Wl,-E || exit 2
