@@ -1,14 +1,9 @@
 /*
- * Layout of states, functions and prototypes, tried out on a scratch VM; and the order of all the learning.
+ * Layout of states, objects and prototypes, tried out on a scratch VM.
  */
 #include <lauxlib.h>
-#include <luajit.h>
-#include <lualib.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include "vm.h"
+#include "vm_learn.h"
 
 #define ADDRESS_MASK ((UINT64_C(1) << 47) - 1)
 
@@ -178,46 +173,4 @@ bool vm_learn_protos(lua_State *S, vm_layout *lay, const char **why) {
     lua_sethook(S, NULL, 0, 0);
     lua_settop(S, 0);
     return status == 0 && check.ok && check.seen > 10;
-}
-
-/* ---- All of it ------------------------------------------------------------------------------------------------ */
-
-struct learning {
-    vm_layout *lay;
-    const char **why;
-    bool ok;
-};
-
-static int learn_all(lua_State *S) {
-    struct learning *job = lua_touserdata(S, 1);
-    lua_settop(S, 0);
-    job->ok = vm_learn_state(S, job->lay, job->why) && vm_learn_dispatch(S, job->lay, job->why) &&
-              vm_learn_ops(S, job->lay, job->why) && vm_learn_protos(S, job->lay, job->why) &&
-              vm_learn_jit(S, job->lay, job->why);
-    return 0;
-}
-
-static vm_layout learned;
-static bool learned_ok;
-static const char *learned_why = "not tried";
-static pthread_once_t learn_once = PTHREAD_ONCE_INIT;
-
-static void learn(void) {
-    lua_State *S = luaL_newstate();
-    if (S == NULL) {
-        learned_why = "no memory for a scratch VM";
-        return;
-    }
-    struct learning job = {.lay = &learned, .why = &learned_why, .ok = false};
-    lua_pushcfunction(S, learn_all);
-    lua_pushlightuserdata(S, &job);
-    int status = lua_pcall(S, 1, 0, 0);
-    lua_close(S);
-    learned_ok = status == 0 && job.ok;
-}
-
-const vm_layout *vm_learn(const char **why) {
-    pthread_once(&learn_once, learn);
-    *why = learned_why;
-    return learned_ok ? &learned : NULL;
 }

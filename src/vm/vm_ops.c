@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#include "vm.h"
+#include "vm_learn.h"
 
 typedef struct known_chunk {
     const char *source;
