@@ -14,11 +14,6 @@
 
 enum { WORDS = 1280, HOOKS_NEVER = 0x7fffffff };
 
-static void no_hook(lua_State *S, lua_Debug *ar) {
-    (void)S;
-    (void)ar;
-}
-
 /* As much of global_State and what follows as is mapped, in words. */
 static size_t snapshot(const char *g, uintptr_t *words) {
     return vm_read_some(g, words, WORDS * sizeof(uintptr_t)) / sizeof(uintptr_t);
@@ -125,10 +120,13 @@ static bool decode_funcc(vm_layout *lay, const uint8_t *code) {
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 
+/* Set hooks: do the mask, the mode and the count stand where we look for them? */
 static bool mode_is(lua_State *S, const vm_layout *lay, int mask, int mode) {
     char *g = vm_ptr(S, VM_L_GLREF);
-    lua_sethook(S, mask != 0 ? no_hook : NULL, mask, HOOKS_NEVER);
-    return (vm_u8(g, lay->g_hookmask) & 0x0f) == mask && (vm_u8(g, lay->g_dispatchmode) & 0x0f) == mode;
+    int count = HOOKS_NEVER - mask;
+    lua_sethook(S, mask != 0 ? vm_no_hook : NULL, mask, count);
+    return (vm_u8(g, lay->g_hookmask) & 0x0f) == mask && (vm_u8(g, lay->g_dispatchmode) & 0x0f) == mode &&
+           (mask == 0 || vm_i32(g, lay->g_hookcount) == count);
 }
 
 static bool learn_table(lua_State *S, vm_layout *lay, uintptr_t *off, uintptr_t *on, const char **why) {
@@ -136,10 +134,10 @@ static bool learn_table(lua_State *S, vm_layout *lay, uintptr_t *off, uintptr_t 
     size_t len, n;
 
     *why = "the dispatch table was not found";
-    lua_sethook(S, no_hook, LUA_MASKCOUNT, HOOKS_NEVER); /* once before: the first change also sets counting slots */
+    lua_sethook(S, vm_no_hook, LUA_MASKCOUNT, HOOKS_NEVER); /* once before: the first change also sets counting slots */
     lua_sethook(S, NULL, 0, 0);
     if ((n = snapshot(g, off)) < 512) return false;
-    lua_sethook(S, no_hook, LUA_MASKCOUNT, HOOKS_NEVER);
+    lua_sethook(S, vm_no_hook, LUA_MASKCOUNT, HOOKS_NEVER);
     n = snapshot(g, on) < n ? 0 : n;
     lua_sethook(S, NULL, 0, 0);
     size_t at = changed_run(off, on, n, &len);
@@ -170,17 +168,24 @@ static bool learn_table(lua_State *S, vm_layout *lay, uintptr_t *off, uintptr_t 
         for (unsigned i = lay->static_len; i < lay->dynamic_len; i++) ok = ok && on[at + i] == lay->callhook;
         ok = ok && memcmp(on + at, off + at, lay->static_len * sizeof(uintptr_t)) == 0;
     }
-    return mode_is(S, lay, 0, 0) && ok;
+    ok = mode_is(S, lay, 0, 0) && ok;
+    return ok && memcmp(g + lay->g_dispatch, off + at, lay->dynamic_len * sizeof(uintptr_t)) == 0;
+}
+
+/* We are inside a C function of S; lj_obj.h: VM states are ~0 for the interpreter, ~1 and on for what it calls. */
+static bool check_running(lua_State *S, const vm_layout *lay) {
+    const char *g = vm_ptr(S, VM_L_GLREF);
+    if (lay->g_cur_l <= 0 || lay->g_cur_l >= lay->g_dispatch || lay->g_vmstate <= 0 ||
+        lay->g_vmstate >= lay->g_dispatch) {
+        return false;
+    }
+    int32_t state = vm_i32(g, lay->g_vmstate);
+    return vm_ptr(g, lay->g_cur_l) == S && lay->vmstate_interp == ~0 && state < ~0 && state >= ~7;
 }
 
 bool vm_learn_dispatch(lua_State *S, vm_layout *lay, const char **why) {
     uintptr_t *words = lua_newuserdata(S, 2 * WORDS * sizeof(uintptr_t));
     if (!learn_table(S, lay, words, words + WORDS, why)) return false;
     *why = "the C function call's code is not the one we know";
-    if (!decode_funcc(lay, (const uint8_t *)lay->func_handler[0][6])) return false;
-    if (lay->g_cur_l <= 0 || lay->g_cur_l >= lay->g_dispatch || lay->g_vmstate <= 0 ||
-        lay->g_vmstate >= lay->g_dispatch) {
-        return false;
-    }
-    return vm_ptr(vm_ptr(S, VM_L_GLREF), lay->g_cur_l) == S; /* we are inside a C function of S */
+    return decode_funcc(lay, (const uint8_t *)lay->func_handler[0][6]) && check_running(S, lay);
 }

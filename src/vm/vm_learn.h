@@ -16,6 +16,9 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why);      /* vm_ji
 /* Find out whether traces have the layout we know; compiles one. Not knowing them is no failure. vm_trace.c */
 void vm_learn_traces(lua_State *S, vm_layout *lay);
 
+/* A debug hook for experiments; does nothing. */
+void vm_no_hook(lua_State *S, lua_Debug *ar);
+
 typedef enum vm_learned {
     VM_LEARNED,
     VM_UNKNOWN, /* not a LuaJIT we understand */
