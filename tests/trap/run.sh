@@ -17,7 +17,7 @@ cd "$root" || exit 2
 
 flags="-std=gnu11 -O2 -g -Wall -Wextra -Wconversion -Wshadow -Werror -Isrc -Iinclude $CFLAGS_LUAJIT ${EXTRA_CFLAGS:-}"
 library=
-for source in src/engine_trap.c src/trap_*.c src/trap_x64.S src/vm/*.c src/hooks.c \
+for source in src/engine_trap.c src/trap_*.c src/trap_x64.S src/vm/*.c src/hooks.c src/wake.c \
     tests/trap/harness.c tests/trap/directed.c tests/trap/memory.c; do
     object=$OBJECTS/$(basename "$source").o
     case $source in src/*) library="$library $object" ;; esac
@@ -55,7 +55,7 @@ total=0
 cd "$here/programs" || exit 2
 for program in *.lua; do
     name=${program%.lua}
-    [ "$name" != ffi ] || [ $has_ffi = 1 ] || {
+    [ "$name" != ffi ] || [ "$has_ffi" = 1 ] || {
         echo "ffi: not run, this LuaJIT has no FFI"
         continue
     }
@@ -67,7 +67,7 @@ for program in *.lua; do
     for mode in $MODES; do
         case $name,$mode in overflow,*gc*) continue ;; esac # a full collection of a full stack at every 50th hit
         "$OUT/harness" "$mode" "$program" "$OUT/$name.counts" >"$OUT/$name.out" 2>&1 || fail "$name $mode: status $?"
-        [ $name = names ] || cmp -s "$OUT/$name.plain" "$OUT/$name.out" || fail "$name $mode: output differs"
+        [ "$name" = names ] || cmp -s "$OUT/$name.plain" "$OUT/$name.out" || fail "$name $mode: output differs"
         case $mode in
         *random*) ;;
         *) [ $counted = 0 ] || cmp -s "$OUT/$name.oracle.counts" "$OUT/$name.counts" ||
