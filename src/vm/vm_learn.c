@@ -15,6 +15,24 @@ void vm_no_hook(lua_State *S, lua_Debug *ar) {
     (void)ar;
 }
 
+/* What callbacks of the scratch VM must find again is kept in its registry, not in the thread: a library that is loaded
+ * at run time gets its thread-local storage late, and leak checkers stumble over it. */
+int vm_remember(lua_State *S) {
+    const vm_note *note = lua_touserdata(S, 1);
+    lua_pushlightuserdata(S, (void *)(uintptr_t)note->key);
+    lua_pushlightuserdata(S, note->value);
+    lua_rawset(S, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+void *vm_recall(lua_State *S, const void *key) {
+    lua_pushlightuserdata(S, (void *)(uintptr_t)key);
+    lua_rawget(S, LUA_REGISTRYINDEX);
+    void *value = lua_touserdata(S, -1);
+    lua_pop(S, 1);
+    return value;
+}
+
 struct learning {
     vm_layout *lay;
     const char **why;
@@ -33,11 +51,10 @@ static int learn_steps(lua_State *S) {
 
 /* LuaJIT ends the process after a panic, for instance where the kernel refuses to make its machine code executable
  * (lj_mcode.c: mcode_protfail). */
-static _Thread_local jmp_buf *way_out;
+static const char way_out; /* its address is the key in the scratch VM's registry */
 
 static int on_panic(lua_State *S) {
-    (void)S;
-    longjmp(*way_out, 1);
+    longjmp(*(jmp_buf *)vm_recall(S, &way_out), 1);
 }
 
 vm_learned vm_learn_all(vm_layout *lay, const char **why) {
@@ -53,13 +70,16 @@ vm_learned vm_learn_all(vm_layout *lay, const char **why) {
         *why = "no scratch VM can be made";
         return VM_LATER;
     }
-    lua_atpanic(S, on_panic);
-    way_out = &back;
     if (setjmp(back) != 0) {
         *why = "the scratch VM panicked"; /* and stays as it is: nothing can be done with it any more */
         return VM_UNKNOWN;
     }
-    int status = lua_cpcall(S, learn_steps, &job);
+    vm_note note = {.key = &way_out, .value = &back};
+    int status = lua_cpcall(S, vm_remember, &note);
+    if (status == 0) {
+        lua_atpanic(S, on_panic);
+        status = lua_cpcall(S, learn_steps, &job);
+    }
     lua_close(S);
     if (status == LUA_ERRMEM) {
         *why = "no memory for a scratch VM";
