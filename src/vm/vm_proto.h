@@ -8,18 +8,6 @@
 
 typedef struct vm_proto vm_proto; /* a GCproto; its bytecode follows it */
 
-enum {
-    VM_PT_NUMPARAMS = 10,
-    VM_PT_FRAMESIZE = 11,
-    VM_PT_SIZEBC = 12,
-    VM_PT_FLAGS = 61,
-    VM_PT_CHUNKNAME = 64,
-    VM_PT_FIRSTLINE = 72,
-    VM_PT_NUMLINE = 76,
-    VM_PT_LINEINFO = 80,
-    VM_PT_SIZE = 104
-};
-
 static inline vm_ins *vm_proto_code(const vm_proto *pt) {
     return (vm_ins *)((uintptr_t)pt + VM_PT_SIZE);
 }

@@ -9,23 +9,6 @@
 
 typedef struct vm_trace vm_trace; /* a GCtrace; its IR constants, IR, snapshots and snapshot map follow */
 
-enum {
-    VM_TR_NSNAP = 10,
-    VM_TR_NINS = 12,
-    VM_TR_IR = 32,
-    VM_TR_NK = 40,
-    VM_TR_NSNAPMAP = 44,
-    VM_TR_SNAP = 48,
-    VM_TR_SNAPMAP = 56,
-    VM_TR_STARTPT = 64,
-    VM_TR_STARTPC = 72,
-    VM_TR_STARTINS = 80,
-    VM_TR_TRACENO = 104,
-    VM_TR_LINK = 106,
-    VM_TR_ROOT = 108,
-    VM_TR_LINKTYPE = 116
-};
-
 static inline unsigned vm_trace_number(const vm_trace *t) {
     return vm_u16(t, VM_TR_TRACENO);
 } /* 0: dropped */

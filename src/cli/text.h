@@ -1,0 +1,19 @@
+/*
+ * What comes from another process, printed: it may hold anything, control characters of terminals included.
+ */
+#ifndef LJINSPECT_CLI_TEXT_H
+#define LJINSPECT_CLI_TEXT_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* Characters that are not printable are shown as '?'; UTF-8 passes. */
+void text_print(FILE *out, const char *text);
+/* A JSON string, with its quotes. What is not UTF-8 becomes U+FFFD. */
+void json_string(FILE *out, const char *text);
+/* Make what is not printable, and what `also` holds, a '?' (';' in names of folded stacks, say). */
+void text_clean(char *text, const char *also);
+/* "1.5 MB". Returns `out`, which has 32 bytes. */
+const char *text_size(uint64_t bytes, char *out);
+
+#endif

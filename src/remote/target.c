@@ -1,0 +1,182 @@
+/*
+ * What processes and core files have in common: pages that are kept, mappings.
+ */
+#include "target_ops.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+target *target_new(const target_ops *ops, pid_t pid) {
+    target *t = calloc(1, sizeof *t);
+    if (t == NULL) return NULL;
+    t->pages = calloc(TARGET_PAGES, sizeof *t->pages);
+    if (t->pages == NULL) {
+        free(t);
+        return NULL;
+    }
+    t->ops = ops;
+    t->pid = pid;
+    t->era = 1; /* the pages' is 0: none is current */
+    return t;
+}
+
+void target_close(target *t) {
+    if (t == NULL) return;
+    t->ops->close(t);
+    target_drop_maps(t);
+    free(t->maps);
+    free(t->pages);
+    free(t);
+}
+
+pid_t target_pid(const target *t) {
+    return t->pid;
+}
+
+uint64_t target_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Memory ---- */
+
+size_t target_read_bulk(target *t, uint64_t from, void *to, size_t len) {
+    return t->ops->read(t, from, to, len);
+}
+
+void target_forget(target *t) {
+    t->era++;
+}
+
+/* The page at `address`, which is a page's; NULL where it cannot be read. */
+static const target_page *page_at(target *t, uint64_t address) {
+    target_page *p = &t->pages[address / TARGET_PAGE % TARGET_PAGES];
+    if (p->address == address && p->era == t->era) return p;
+    p->era = 0;
+    if (t->ops->read(t, address, p->bytes, TARGET_PAGE) != TARGET_PAGE) return NULL;
+    p->address = address;
+    p->era = t->era;
+    return p;
+}
+
+bool target_read(target *t, uint64_t from, void *to, size_t len) {
+    char *out = to;
+    if (from + len < from) return false;
+    while (len > 0) {
+        size_t at = from % TARGET_PAGE, piece = TARGET_PAGE - at;
+        if (piece > len) piece = len;
+        const target_page *p = page_at(t, from - at);
+        if (p == NULL) return false;
+        memcpy(out, p->bytes + at, piece);
+        out += piece;
+        from += piece;
+        len -= piece;
+    }
+    return true;
+}
+
+/* ---- Mappings ---- */
+
+void target_drop_maps(target *t) {
+    for (size_t i = 0; i < t->n_maps; i++) free(t->maps[i].path);
+    t->n_maps = 0;
+}
+
+bool target_add_map(target *t, target_map map) {
+    if (t->n_maps == t->max_maps) {
+        size_t more = t->max_maps == 0 ? 64 : 2 * t->max_maps;
+        target_map *longer = realloc(t->maps, more * sizeof *longer);
+        if (longer == NULL) {
+            free(map.path);
+            return false;
+        }
+        t->maps = longer;
+        t->max_maps = more;
+    }
+    t->maps[t->n_maps++] = map;
+    return true;
+}
+
+bool target_read_maps(target *t, const char *path) {
+    char *line = NULL;
+    size_t size = 0;
+    FILE *f = fopen(path, "re");
+    if (f == NULL) return false;
+    target_drop_maps(t);
+    bool ok = true;
+    while (ok && getline(&line, &size, f) > 0) {
+        target_map m = {0};
+        char mode[5] = "";
+        int name = 0;
+        if (sscanf(line, "%lx-%lx %4s %lx %*s %*s %n", &m.start, &m.end, mode, &m.offset, &name) < 4) continue;
+        if (m.start >= m.end || name == 0) continue;
+        line[strcspn(line, "\n")] = '\0';
+        m.readable = mode[0] == 'r';
+        m.writable = mode[1] == 'w';
+        m.executable = mode[2] == 'x';
+        m.shared = mode[3] == 's';
+        m.path = strdup(line + name);
+        ok = m.path != NULL && target_add_map(t, m);
+    }
+    ok = ok && !ferror(f);
+    free(line);
+    fclose(f);
+    return ok;
+}
+
+const target_map *target_maps(const target *t, size_t *n) {
+    *n = t->n_maps;
+    return t->maps;
+}
+
+const target_map *target_map_at(const target *t, uint64_t address) {
+    size_t low = 0, high = t->n_maps;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (t->maps[middle].end <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < t->n_maps && t->maps[low].start <= address ? &t->maps[low] : NULL;
+}
+
+bool target_remap(target *t) {
+    return t->ops->remap(t);
+}
+
+/* ---- Threads ---- */
+
+size_t target_threads(target *t, pid_t *ids, size_t max) {
+    return t->ops->threads(t, ids, max);
+}
+
+thread_state target_thread(target *t, pid_t thread, uint64_t *sp, uint64_t *ip) {
+    *sp = *ip = 0;
+    return t->ops->thread(t, thread, sp, ip);
+}
+
+bool target_thread_runs(target *t, pid_t thread, uint64_t *count) {
+    return t->ops->thread_runs(t, thread, count);
+}
+
+bool target_stop(target *t, pid_t thread, target_regs *regs) {
+    return t->ops->stop(t, thread, regs);
+}
+
+bool target_run_on(target *t, unsigned us, target_regs *regs) {
+    target_forget(t);
+    return t->ops->run_on(t, us, regs);
+}
+
+void target_resume(target *t) {
+    t->ops->resume(t);
+}
+
+uint64_t target_stopped_ns(const target *t) {
+    return t->stopped_ns;
+}

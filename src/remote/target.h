@@ -1,0 +1,95 @@
+/*
+ * Something whose memory is read from outside: a process, or the core file of one.
+ *
+ * Whatever is read may be wrong, changing, or made to deceive: who reads checks each length and address, and bounds each
+ * walk. Memory is read in pages that are kept until target_forget(), so that related reads are cheap and see one moment.
+ * One thread uses a target at a time.
+ */
+#ifndef LJINSPECT_REMOTE_TARGET_H
+#define LJINSPECT_REMOTE_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef struct target target;
+
+typedef enum target_error {
+    TARGET_OK,
+    TARGET_NO_PROCESS,
+    TARGET_NO_PERMISSION,
+    TARGET_NO_MEMORY, /* ours */
+    TARGET_BAD_FILE,  /* no core file, or not of this kind of processor */
+    TARGET_FAILED     /* see errno */
+} target_error;
+
+/* A mapping. `path` is "" for anonymous memory; names of the kernel's are in brackets. */
+typedef struct target_map {
+    uint64_t start, end;
+    uint64_t offset; /* in the file */
+    bool readable, writable, executable, shared;
+    char *path;
+} target_map;
+
+/* Registers that the interpreter keeps its state in (vm_x64.dasc), under the names it uses. */
+typedef struct target_regs {
+    uint64_t ip, sp;
+    uint64_t base;     /* BASE: rdx */
+    uint64_t pc;       /* PC: rbx */
+    uint64_t dispatch; /* DISPATCH: r14 */
+    uint64_t kbase;    /* KBASE: r15 */
+    uint64_t rb;       /* RB: rbp */
+} target_regs;
+
+typedef enum thread_state {
+    THREAD_GONE,
+    THREAD_RUNS,   /* on a processor, or waiting for one */
+    THREAD_BLOCKS, /* in a system call; its memory holds still */
+    THREAD_STOPPED /* by a signal or a debugger, or in a core file */
+} thread_state;
+
+/* Open a process. NULL with the reason in `error`. The process goes on. */
+target *target_open(pid_t pid, target_error *error);
+/* Open a core file; `exe` is the program that left it, or NULL: only what the core lacks is read from it, and from the
+ * files the core names. */
+target *target_open_core(const char *core, const char *exe, target_error *error);
+void target_close(target *t);
+
+/* The process; of a core file the one it was, or 0. */
+pid_t target_pid(const target *t);
+bool target_is_core(const target *t);
+
+/* Copy `len` bytes at `from`. False where not all of them can be had. */
+bool target_read(target *t, uint64_t from, void *to, size_t len);
+/* The same without pages: what is read is not kept. Returns how many bytes were copied. */
+size_t target_read_bulk(target *t, uint64_t from, void *to, size_t len);
+static inline bool target_u64(target *t, uint64_t from, uint64_t *value) {
+    return target_read(t, from, value, sizeof *value);
+}
+/* Forget the pages that were read: the next reads see memory as it is then. */
+void target_forget(target *t);
+
+/* Mappings, ascending. They are as they were when the target was opened, or at the last call of target_remap(). */
+const target_map *target_maps(const target *t, size_t *n);
+const target_map *target_map_at(const target *t, uint64_t address);
+bool target_remap(target *t);
+
+/* Thread ids, as many as `max`. Returns how many. */
+size_t target_threads(target *t, pid_t *ids, size_t max);
+/* What the thread does, and where its stack pointer and instruction pointer are when it does not run (else 0). */
+thread_state target_thread(target *t, pid_t thread, uint64_t *sp, uint64_t *ip);
+/* Something that changes whenever the thread has run. */
+bool target_thread_runs(target *t, pid_t thread, uint64_t *count);
+
+/* Stop one thread and get its registers. It must not stay so for long: nothing but reading happens before
+ * target_resume(). False where it cannot be stopped (it is gone, another debugger has it, or it does not come out of the
+ * kernel). In a core file nothing moves, and this only gets registers. */
+bool target_stop(target *t, pid_t thread, target_regs *regs);
+/* Let it run for `us` microseconds, and stop it again. */
+bool target_run_on(target *t, unsigned us, target_regs *regs);
+void target_resume(target *t);
+/* The longest time in nanoseconds that the thread stood between the last target_stop() and its target_resume(). */
+uint64_t target_stopped_ns(const target *t);
+
+#endif

@@ -1,0 +1,355 @@
+/*
+ * The core file of a process (core(5), elf(5)). It holds the memory that could not be had elsewhere; the rest lies in
+ * the files that were mapped, which the note NT_FILE names. Every offset and length in it is checked: it may be cut
+ * short, or made up.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/procfs.h>
+#include <sys/stat.h>
+#include <sys/user.h>
+#include <unistd.h>
+
+#include "target_ops.h"
+
+enum { MAX_SEGMENTS = 65536, MAX_THREADS = 1024, MAX_FILES = 4096 };
+
+typedef struct segment {
+    uint64_t start, size; /* in memory */
+    uint64_t offset;      /* in the file, of the first byte that is there */
+    uint64_t in_file;     /* bytes that are there */
+} segment;
+
+typedef struct mapped_file {
+    uint64_t start, end, offset;
+    int fd;
+} mapped_file;
+
+typedef struct core_thread {
+    pid_t id;
+    target_regs regs;
+} core_thread;
+
+typedef struct core {
+    const unsigned char *bytes;
+    size_t size;
+    segment *segments;
+    size_t n_segments;
+    mapped_file *files;
+    size_t n_files;
+    core_thread *threads;
+    size_t n_threads;
+    pid_t pid;
+} core;
+
+/* What lies at `offset`; NULL where the file is not so long. */
+static const void *part(const core *c, uint64_t offset, uint64_t size) {
+    return offset <= c->size && size <= c->size - offset ? c->bytes + offset : NULL;
+}
+
+/* ---- Memory ---- */
+
+static size_t read_segments(const core *c, uint64_t from, void *to, size_t len) {
+    for (size_t i = 0; i < c->n_segments; i++) {
+        const segment *s = &c->segments[i];
+        if (from < s->start || from - s->start >= s->in_file) continue;
+        uint64_t left = s->in_file - (from - s->start);
+        size_t n = len < left ? len : (size_t)left;
+        const void *bytes = part(c, s->offset + (from - s->start), n);
+        if (bytes == NULL) return 0;
+        memcpy(to, bytes, n);
+        return n;
+    }
+    return 0;
+}
+
+static size_t read_files(const core *c, uint64_t from, void *to, size_t len) {
+    for (size_t i = 0; i < c->n_files; i++) {
+        const mapped_file *f = &c->files[i];
+        if (f->fd < 0 || from < f->start || from >= f->end) continue;
+        uint64_t left = f->end - from;
+        size_t n = len < left ? len : (size_t)left;
+        memset(to, 0, n); /* what a mapping has behind the end of its file */
+        ssize_t got = pread(f->fd, to, n, (off_t)(f->offset + (from - f->start)));
+        return got > 0 ? n : 0;
+    }
+    return 0;
+}
+
+static size_t core_read(target *t, uint64_t from, void *to, size_t len) {
+    const core *c = t->own;
+    char *out = to;
+    size_t done = 0;
+    while (done < len) {
+        size_t n = read_segments(c, from + done, out + done, len - done);
+        if (n == 0) n = read_files(c, from + done, out + done, len - done);
+        if (n == 0) break;
+        done += n;
+    }
+    return done;
+}
+
+/* ---- Notes ---- */
+
+#ifdef __x86_64__
+static void add_thread(core *c, const void *note, size_t size) {
+    struct elf_prstatus status;
+    struct user_regs_struct r;
+    if (size < sizeof status || c->n_threads == MAX_THREADS) return;
+    memcpy(&status, note, sizeof status);
+    _Static_assert(sizeof r == sizeof status.pr_reg, "elf_gregset_t holds the registers of user_regs_struct");
+    memcpy(&r, &status.pr_reg, sizeof r);
+    core_thread *longer = realloc(c->threads, (c->n_threads + 1) * sizeof *longer);
+    if (longer == NULL) return;
+    c->threads = longer;
+    c->threads[c->n_threads++] = (core_thread){
+        .id = status.pr_pid,
+        .regs = {.ip = r.rip, .sp = r.rsp, .base = r.rdx, .pc = r.rbx, .dispatch = r.r14, .kbase = r.r15, .rb = r.rbp}};
+}
+#else
+static void add_thread(core *c, const void *note, size_t size) {
+    (void)c;
+    (void)note;
+    (void)size;
+}
+#endif
+
+/* The file of a mapping: `exe` where its name ends like that, else the one the core names. */
+static int open_mapped(const char *name, const char *exe) {
+    const char *last = strrchr(name, '/'), *exe_last = exe != NULL ? strrchr(exe, '/') : NULL;
+    if (exe != NULL && strcmp(last != NULL ? last + 1 : name, exe_last != NULL ? exe_last + 1 : exe) == 0) name = exe;
+    struct stat st;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* NT_FILE: count, page size; start, end and page of each; then the names, each with its zero. */
+static void add_files(core *c, const char *note, size_t size, const char *exe) {
+    uint64_t head[2], entry[3];
+    if (size < sizeof head || c->files != NULL) return;
+    memcpy(head, note, sizeof head);
+    if (head[0] == 0 || head[0] > MAX_FILES || head[0] > (size - sizeof head) / sizeof entry) return;
+    if (head[1] == 0 || head[1] > UINT32_MAX) return;
+    const char *name = note + sizeof head + head[0] * sizeof entry, *end = note + size;
+    c->files = calloc(head[0], sizeof *c->files);
+    if (c->files == NULL) return;
+    int previous = -1;
+    const char *previous_name = "";
+    for (size_t i = 0; i < head[0] && name < end; i++) {
+        size_t len = strnlen(name, (size_t)(end - name));
+        if (len == (size_t)(end - name)) break;
+        memcpy(entry, note + sizeof head + i * sizeof entry, sizeof entry);
+        bool again = strcmp(name, previous_name) == 0 && previous >= 0;
+        int fd = again ? fcntl(previous, F_DUPFD_CLOEXEC, 0) : open_mapped(name, exe);
+        c->files[c->n_files++] = (mapped_file){entry[0], entry[1], entry[2] * head[1], fd};
+        previous = fd;
+        previous_name = name;
+        name += len + 1;
+    }
+}
+
+static void read_notes(core *c, const char *notes, size_t size, const char *exe) {
+    while (size >= sizeof(Elf64_Nhdr)) {
+        Elf64_Nhdr head;
+        memcpy(&head, notes, sizeof head);
+        uint64_t name_size = ((uint64_t)head.n_namesz + 3) & ~UINT64_C(3);
+        uint64_t data_size = ((uint64_t)head.n_descsz + 3) & ~UINT64_C(3);
+        uint64_t whole = sizeof head + name_size + data_size;
+        if (whole > size) return;
+        const char *data = notes + sizeof head + name_size;
+        if (head.n_type == NT_PRSTATUS) add_thread(c, data, head.n_descsz);
+        if (head.n_type == NT_FILE) add_files(c, data, head.n_descsz, exe);
+        notes += whole;
+        size -= whole;
+    }
+}
+
+/* ---- Mappings: the segments, named after the files ---- */
+
+static const char *file_name_at(const core *c, uint64_t address) {
+    for (size_t i = 0; i < c->n_files; i++)
+        if (address >= c->files[i].start && address < c->files[i].end) return "(file)";
+    return "";
+}
+
+static int by_start(const void *a, const void *b) {
+    const segment *x = a, *y = b;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static bool add_segments(target *t, const Elf64_Phdr *headers, size_t n) {
+    core *c = t->own;
+    c->segments = calloc(n, sizeof *c->segments);
+    if (c->segments == NULL) return false;
+    for (size_t i = 0; i < n; i++) {
+        Elf64_Phdr h;
+        memcpy(&h, &headers[i], sizeof h);
+        if (h.p_type != PT_LOAD || h.p_memsz == 0 || h.p_vaddr + h.p_memsz < h.p_vaddr) continue;
+        uint64_t here = h.p_offset < c->size ? c->size - h.p_offset : 0;
+        if (h.p_filesz > h.p_memsz) h.p_filesz = h.p_memsz;
+        c->segments[c->n_segments++] =
+            (segment){h.p_vaddr, h.p_memsz, h.p_offset, h.p_filesz < here ? h.p_filesz : here};
+    }
+    qsort(c->segments, c->n_segments, sizeof *c->segments, by_start);
+    return true;
+}
+
+static bool add_maps(target *t, const Elf64_Phdr *headers, size_t n) {
+    const core *c = t->own;
+    uint64_t end = 0;
+    for (size_t i = 0; i < c->n_segments; i++) {
+        const segment *s = &c->segments[i];
+        if (s->start < end) continue; /* overlaps: no kernel wrote that */
+        end = s->start + s->size;
+        unsigned flags = 0;
+        for (size_t k = 0; k < n; k++)
+            if (headers[k].p_type == PT_LOAD && headers[k].p_vaddr == s->start) flags = headers[k].p_flags;
+        target_map m = {.start = s->start,
+                        .end = end,
+                        .readable = (flags & PF_R) != 0,
+                        .writable = (flags & PF_W) != 0,
+                        .executable = (flags & PF_X) != 0,
+                        .path = strdup(file_name_at(c, s->start))};
+        if (m.path == NULL || !target_add_map(t, m)) return false;
+    }
+    return true;
+}
+
+/* ---- Opening ---- */
+
+static target_error read_core(target *t, const char *exe) {
+    core *c = t->own;
+    const Elf64_Ehdr *head = part(c, 0, sizeof *head);
+    if (head == NULL || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64)
+        return TARGET_BAD_FILE;
+    if (head->e_type != ET_CORE || head->e_machine != EM_X86_64 || head->e_phentsize != sizeof(Elf64_Phdr))
+        return TARGET_BAD_FILE;
+    const Elf64_Phdr *headers = part(c, head->e_phoff, (uint64_t)head->e_phnum * sizeof *headers);
+    if (headers == NULL || head->e_phnum == 0 || head->e_phoff % _Alignof(Elf64_Phdr) != 0) return TARGET_BAD_FILE;
+    if (!add_segments(t, headers, head->e_phnum)) return TARGET_NO_MEMORY;
+    for (size_t i = 0; i < head->e_phnum; i++) {
+        const char *notes = headers[i].p_type == PT_NOTE ? part(c, headers[i].p_offset, headers[i].p_filesz) : NULL;
+        if (notes != NULL) read_notes(c, notes, headers[i].p_filesz, exe);
+    }
+    if (c->n_threads > 0) t->pid = c->threads[0].id;
+    return add_maps(t, headers, head->e_phnum) ? TARGET_OK : TARGET_NO_MEMORY;
+}
+
+static size_t core_threads(target *t, pid_t *ids, size_t max) {
+    const core *c = t->own;
+    size_t n = c->n_threads < max ? c->n_threads : max;
+    for (size_t i = 0; i < n; i++) ids[i] = c->threads[i].id;
+    return n;
+}
+
+static const core_thread *thread_of(const target *t, pid_t id) {
+    const core *c = t->own;
+    for (size_t i = 0; i < c->n_threads; i++)
+        if (c->threads[i].id == id) return &c->threads[i];
+    return NULL;
+}
+
+static thread_state core_thread_state(target *t, pid_t thread, uint64_t *sp, uint64_t *ip) {
+    const core_thread *r = thread_of(t, thread);
+    if (r == NULL) return THREAD_GONE;
+    *sp = r->regs.sp;
+    *ip = r->regs.ip;
+    return THREAD_STOPPED;
+}
+
+static bool core_stop(target *t, pid_t thread, target_regs *regs) {
+    const core_thread *r = thread_of(t, thread);
+    if (r == NULL) return false;
+    *regs = r->regs;
+    return true;
+}
+
+static bool core_thread_runs(target *t, pid_t thread, uint64_t *count) {
+    *count = 0;
+    return thread_of(t, thread) != NULL;
+}
+
+static bool core_remap(target *t) {
+    (void)t;
+    return true;
+}
+
+static bool core_run_on(target *t, unsigned us, target_regs *regs) {
+    (void)t;
+    (void)us;
+    (void)regs;
+    return false;
+}
+
+static void core_resume(target *t) {
+    (void)t;
+}
+
+static void core_close(target *t) {
+    core *c = t->own;
+    if (c == NULL) return;
+    for (size_t i = 0; i < c->n_files; i++)
+        if (c->files[i].fd >= 0) close(c->files[i].fd);
+    if (c->bytes != NULL) munmap((void *)(uintptr_t)c->bytes, c->size);
+    free(c->segments);
+    free(c->files);
+    free(c->threads);
+    free(c);
+}
+
+static const target_ops CORE = {.read = core_read,
+                                .remap = core_remap,
+                                .threads = core_threads,
+                                .thread = core_thread_state,
+                                .thread_runs = core_thread_runs,
+                                .stop = core_stop,
+                                .run_on = core_run_on,
+                                .resume = core_resume,
+                                .close = core_close};
+
+static target_error map_core(core *c, const char *path) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) return TARGET_FAILED;
+    target_error error = TARGET_FAILED;
+    if (fstat(fd, &st) == 0) {
+        error = TARGET_BAD_FILE;
+        if (S_ISREG(st.st_mode) && st.st_size > 0) {
+            void *memory = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+            error = memory == MAP_FAILED ? TARGET_FAILED : TARGET_OK;
+            if (error == TARGET_OK) {
+                c->bytes = memory;
+                c->size = (size_t)st.st_size;
+            }
+        }
+    }
+    int kept = errno;
+    close(fd);
+    errno = kept;
+    return error;
+}
+
+target *target_open_core(const char *path, const char *exe, target_error *error) {
+    target *t = target_new(&CORE, 0);
+    *error = TARGET_NO_MEMORY;
+    if (t == NULL) return NULL;
+    t->own = calloc(1, sizeof(core));
+    if (t->own != NULL) {
+        *error = map_core(t->own, path);
+        if (*error == TARGET_OK) *error = read_core(t, exe);
+    }
+    if (*error == TARGET_OK) return t;
+    int kept = errno;
+    target_close(t);
+    errno = kept;
+    return NULL;
+}

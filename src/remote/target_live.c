@@ -1,0 +1,273 @@
+/*
+ * A process. Memory comes from process_vm_readv(), which needs no stop. A thread is stopped only to get at its registers:
+ * PTRACE_SEIZE and PTRACE_INTERRUPT send no signal, and PTRACE_DETACH follows within microseconds, so that a signal that
+ * the process gets meanwhile is not held up.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "target_ops.h"
+
+typedef struct live {
+    pid_t thread; /* the one that is stopped, or that we wait for; 0: none */
+    bool stopped;
+    int signal; /* that arrived for it meanwhile */
+} live;
+
+enum { SPINS = 200, PATIENCE_NS = 200000000 };
+
+static size_t live_read(target *t, uint64_t from, void *to, size_t len) {
+    struct iovec here = {.iov_base = to, .iov_len = len};
+    struct iovec there = {.iov_base = (void *)(uintptr_t)from, .iov_len = len};
+    ssize_t n = process_vm_readv(t->pid, &here, 1, &there, 1, 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static bool live_remap(target *t) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)t->pid);
+    return target_read_maps(t, path);
+}
+
+/* ---- Threads ---- */
+
+static size_t live_threads(target *t, pid_t *ids, size_t max) {
+    char path[32];
+    size_t n = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)t->pid);
+    DIR *d = opendir(path);
+    if (d == NULL) return 0;
+    for (const struct dirent *e; n < max && (e = readdir(d)) != NULL;) {
+        long id = strtol(e->d_name, NULL, 10);
+        if (id > 0) ids[n++] = (pid_t)id;
+    }
+    closedir(d);
+    return n;
+}
+
+/* A file of a thread's below /proc, as a string. False where there is none. */
+static bool thread_file(const target *t, pid_t thread, const char *name, char *text, size_t size) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/%s", (int)t->pid, (int)thread, name);
+    FILE *f = fopen(path, "re");
+    if (f == NULL) return false;
+    size_t n = fread(text, 1, size - 1, f);
+    text[n] = '\0';
+    fclose(f);
+    return n > 0;
+}
+
+/* proc(5): stat has the name in parentheses, which may hold any character, and then the state; syscall ends with the
+ * stack and the instruction pointer, or is "running". */
+static thread_state live_thread(target *t, pid_t thread, uint64_t *sp, uint64_t *ip) {
+    char text[512];
+    if (!thread_file(t, thread, "stat", text, sizeof text)) return THREAD_GONE;
+    const char *state = strrchr(text, ')');
+    if (state == NULL || state[1] != ' ') return THREAD_GONE;
+    switch (state[2]) {
+    case 'R': return THREAD_RUNS;
+    case 'Z':
+    case 'X': return THREAD_GONE;
+    default: break;
+    }
+    bool stopped = state[2] == 'T' || state[2] == 't';
+    if (!thread_file(t, thread, "syscall", text, sizeof text) || strncmp(text, "running", 7) == 0)
+        return stopped ? THREAD_STOPPED : THREAD_RUNS;
+    text[strcspn(text, "\n")] = '\0';
+    char *last = strrchr(text, ' ');
+    if (last == NULL) return THREAD_RUNS;
+    *ip = strtoull(last + 1, NULL, 16);
+    *last = '\0';
+    last = strrchr(text, ' ');
+    if (last == NULL) return THREAD_RUNS;
+    *sp = strtoull(last + 1, NULL, 16);
+    return stopped ? THREAD_STOPPED : THREAD_BLOCKS;
+}
+
+static bool live_thread_runs(target *t, pid_t thread, uint64_t *count) {
+    char text[4096];
+    uint64_t wanted, other;
+    if (!thread_file(t, thread, "status", text, sizeof text)) return false;
+    const char *at = strstr(text, "\nvoluntary_ctxt_switches:");
+    if (at == NULL ||
+        sscanf(at, "\nvoluntary_ctxt_switches: %" SCNu64 " nonvoluntary_ctxt_switches: %" SCNu64, &wanted, &other) != 2)
+        return false;
+    *count = wanted + other;
+    return true;
+}
+
+/* ---- Stopping one ---- */
+
+#ifdef __x86_64__
+static bool get_regs(pid_t thread, target_regs *regs) {
+    struct user_regs_struct r;
+    if (ptrace(PTRACE_GETREGS, thread, NULL, &r) != 0) return false;
+    *regs = (target_regs){
+        .ip = r.rip, .sp = r.rsp, .base = r.rdx, .pc = r.rbx, .dispatch = r.r14, .kbase = r.r15, .rb = r.rbp};
+    return true;
+}
+#else
+static bool get_regs(pid_t thread, target_regs *regs) {
+    (void)thread;
+    (void)regs;
+    errno = ENOSYS;
+    return false;
+}
+#endif
+
+/* Wait until the thread stands. False where it ended, or does not come out of the kernel. */
+static bool wait_stopped(target *t) {
+    live *l = t->own;
+    int status;
+    uint64_t until = target_now_ns() + PATIENCE_NS, ran = t->stopped_at;
+    for (int i = 0;; i++) {
+        uint64_t now = target_now_ns();
+        pid_t got = waitpid(l->thread, &status, __WALL | WNOHANG);
+        if (got < 0 && errno != EINTR) break;
+        if (got == l->thread) {
+            if (!WIFSTOPPED(status)) break;
+            l->stopped = true;
+            t->stopped_at = ran; /* it may have stood since it was last seen not to */
+            /* With an event it stands because of us; else a signal is about to be delivered. */
+            if (status >> 16 == 0 && WSTOPSIG(status) != SIGTRAP) l->signal = WSTOPSIG(status);
+            return true;
+        }
+        ran = now;
+        if (i < SPINS) continue;
+        if (now > until) return false; /* and it stays ours: it may still come */
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    }
+    l->thread = 0;
+    return false;
+}
+
+/* Nobody is to take the processor from us while a thread stands. Only root may ask for that; it goes without. */
+static void be_urgent(bool urgent) {
+    const struct sched_param p = {.sched_priority = urgent ? 1 : 0};
+    sched_setscheduler(0, urgent ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_OTHER, &p);
+}
+
+/* The longest of the stops since live_stop() counts. */
+static void note_stop(target *t) {
+    uint64_t ns = target_now_ns() - t->stopped_at;
+    if (ns > t->stopped_ns) t->stopped_ns = ns;
+}
+
+static void let_go(target *t) {
+    live *l = t->own;
+    ptrace(PTRACE_DETACH, l->thread, NULL, (void *)(intptr_t)l->signal);
+    *l = (live){0};
+    note_stop(t);
+    be_urgent(false);
+}
+
+static bool live_stop(target *t, pid_t thread, target_regs *regs) {
+    live *l = t->own;
+    if (l->thread != 0) { /* that did not come out of the kernel in time */
+        if (!wait_stopped(t)) return false;
+        let_go(t);
+    }
+    if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) return false;
+    *l = (live){.thread = thread};
+    t->stopped_at = target_now_ns();
+    t->stopped_ns = 0;
+    be_urgent(true);
+    bool asked = ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) == 0 || errno == ESRCH;
+    bool stands = asked && wait_stopped(t);
+    if (stands && get_regs(thread, regs)) return true;
+    if (stands) let_go(t);
+    be_urgent(false);
+    return false;
+}
+
+static bool live_run_on(target *t, unsigned us, target_regs *regs) {
+    live *l = t->own;
+    if (!l->stopped || l->signal != 0) return false;
+    l->stopped = false;
+    if (ptrace(PTRACE_CONT, l->thread, NULL, NULL) != 0) {
+        l->stopped = true;
+        return false;
+    }
+    note_stop(t);
+    nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+    t->stopped_at = target_now_ns();
+    if (ptrace(PTRACE_INTERRUPT, l->thread, NULL, NULL) != 0 && errno != ESRCH) return false;
+    return wait_stopped(t) && get_regs(l->thread, regs);
+}
+
+static void live_resume(target *t) {
+    const live *l = t->own;
+    if (l->stopped) let_go(t);
+    be_urgent(false);
+}
+
+/* ---- Opening ---- */
+
+static void live_close(target *t) {
+    live_resume(t);
+    free(t->own);
+}
+
+static const target_ops LIVE = {.read = live_read,
+                                .remap = live_remap,
+                                .threads = live_threads,
+                                .thread = live_thread,
+                                .thread_runs = live_thread_runs,
+                                .stop = live_stop,
+                                .run_on = live_run_on,
+                                .resume = live_resume,
+                                .close = live_close};
+
+/* Whether memory can be read; the first word of some mapping is as good as any. */
+static target_error try_reading(target *t) {
+    for (size_t i = 0; i < t->n_maps; i++) {
+        const target_map *m = &t->maps[i];
+        uint64_t word;
+        if (!m->readable || m->path[0] == '[') continue;
+        if (live_read(t, m->start, &word, sizeof word) == sizeof word) return TARGET_OK;
+        if (errno == EPERM || errno == EACCES) return TARGET_NO_PERMISSION;
+        if (errno == ESRCH) return TARGET_NO_PROCESS;
+    }
+    return TARGET_FAILED;
+}
+
+target *target_open(pid_t pid, target_error *error) {
+    target *t = target_new(&LIVE, pid);
+    *error = TARGET_NO_MEMORY;
+    if (t == NULL) return NULL;
+    t->own = calloc(1, sizeof(live));
+    if (t->own != NULL) {
+        prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* short sleeps while a thread stands are to be short */
+        errno = 0;
+        if (live_remap(t)) {
+            *error = try_reading(t);
+        } else {
+            *error = errno == ENOENT || errno == ESRCH   ? TARGET_NO_PROCESS
+                     : errno == EACCES || errno == EPERM ? TARGET_NO_PERMISSION
+                                                         : TARGET_FAILED;
+        }
+    }
+    if (*error == TARGET_OK) return t;
+    int kept = errno;
+    target_close(t);
+    errno = kept;
+    return NULL;
+}
+
+bool target_is_core(const target *t) {
+    return t->ops != &LIVE;
+}

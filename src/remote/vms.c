@@ -1,0 +1,236 @@
+#include "vms.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CHUNK = 1 << 20,
+    GAP_MIN = 0x60, /* from the main thread to global_State: the size of lua_State, with what builds add to it */
+    GAP_MAX = 0x100,
+    STACK_MAX = 64 << 20,
+    OPS_2021 = 89, /* lj_bc.h: opcodes below FUNCF, before and since there are bit operators (2026) */
+    OPS_2026 = 96,
+    BIT_OPS = OPS_2026 - OPS_2021,
+    FUNCC_ABOVE = 6, /* FUNCC is the seventh function header */
+    MIN_STACK = 20   /* lua.h: LUA_MINSTACK, operand A of the header of C functions */
+};
+
+/* ---- One VM ---- */
+
+static bool is_thread(target *t, uint64_t address, uint64_t g) {
+    unsigned char head[VM_L_GLREF + 8];
+    if (address == 0 || address % 8 != 0 || !target_read(t, address, head, sizeof head)) return false;
+    return head[VM_GC_TYPE] == VM_TYPE_THREAD && vm_u64(head, VM_L_GLREF) == g;
+}
+
+/* lj_state.c, lua_newstate: two headers of C functions stand before cur_L; the second is FUNCCW where the host set a
+ * wrapper. */
+static bool find_cur_l(remote_vm *vm, const unsigned char *g) {
+    for (unsigned at = VM_G_REGISTRY; at + 24 <= REMOTE_G_SIZE; at += 8) {
+        const unsigned char *p = g + at;
+        if (p[1] != MIN_STACK || p[5] != MIN_STACK || p[2] != 0 || p[3] != 0 || p[6] != 0 || p[7] != 0) continue;
+        if (p[0] < FUNCC_ABOVE || (p[4] != p[0] && p[4] != p[0] + 1)) continue;
+        vm->n_ops = p[0] - FUNCC_ABOVE;
+        vm->g_cur_l = at + 8;
+        vm->g_jit_base = at + 16;
+        return true;
+    }
+    return false;
+}
+
+static bool vmstate_is_sound(int state) {
+    return state >= ~VM_STATE_ASM && state <= UINT16_MAX;
+}
+
+/* Whether global_State looks like one. `like` is set where it may be one of another build. */
+static bool check_global(target *t, remote_vm *vm, bool *like) {
+    unsigned char g[REMOTE_G_SIZE];
+    unsigned back = 0;
+    if (!target_read(t, vm->g, g, sizeof g)) return false;
+    for (unsigned at = 0; at < sizeof g; at += 8) back += vm_u64(g, at) == vm->main;
+    *like = back >= 2;
+    if (vm_u64(g, VM_G_MAINTHREF) != vm->main || !vmstate_is_sound(vm_i32(g, VM_G_VMSTATE))) return false;
+    if (g[VM_G_STREMPTY + VM_GC_TYPE] != VM_TYPE_STRING || vm_u32(g, VM_G_STREMPTY + VM_STR_LEN) != 0) return false;
+    if (remote_object(vm_u64(g, VM_G_REGISTRY), VM_TYPE_TABLE) == 0 || !find_cur_l(vm, g)) return false;
+    uint64_t current = vm_u64(g, (ptrdiff_t)vm->g_cur_l);
+    return current == 0 || is_thread(t, current, vm->g);
+}
+
+/* lj_dispatch.h: GG_State ends with the dispatch table, a long run of addresses of code: a slot for each opcode and
+ * built-in function in assembler, and again one for each opcode below FUNCF. */
+static void find_dispatch(target *t, remote_vm *vm) {
+    enum { WORDS = 2048, RUN_MIN = 160 };
+    uint64_t words[WORDS];
+    size_t n = target_read_bulk(t, vm->g, words, sizeof words) / sizeof words[0], run = 0;
+    const target_map *last = NULL;
+    for (size_t i = 0; i <= n; i++) {
+        bool code = i < n && words[i] != 0;
+        if (code && (last == NULL || words[i] < last->start || words[i] >= last->end))
+            last = target_map_at(t, words[i]);
+        if (code && last != NULL && last->executable) {
+            run++;
+            continue;
+        }
+        if (run >= RUN_MIN && run >= 2U * vm->n_ops + FUNCC_ABOVE + 2) {
+            vm->dispatch = vm->g + 8 * (i - run);
+            vm->n_dispatch = (unsigned)run;
+            vm->n_dynamic = (unsigned)run - vm->n_ops;
+            return;
+        }
+        run = 0;
+    }
+}
+
+/* The version stands in the file that the interpreter's code is from. */
+static void find_version(target *t, remote_vm *vm) {
+    static const char WORD[] = "LuaJIT 2.";
+    enum { PIECE = 1 << 16, OVERLAP = 64, LIMIT = 64 << 20 };
+    uint64_t code;
+    size_t n;
+    const target_map *maps = target_maps(t, &n), *of = NULL;
+    if (vm->dispatch == 0 || !target_u64(t, vm->dispatch, &code)) return;
+    of = target_map_at(t, code);
+    char *piece = of != NULL && of->path[0] != '\0' ? malloc(PIECE + OVERLAP) : NULL;
+    uint64_t looked = 0;
+    for (size_t i = 0; piece != NULL && i < n && vm->version[0] == '\0'; i++) {
+        if (!maps[i].readable || strcmp(maps[i].path, of->path) != 0) continue;
+        for (uint64_t at = maps[i].start; at < maps[i].end && looked < LIMIT; at += PIECE, looked += PIECE) {
+            uint64_t left = maps[i].end - at;
+            size_t got = target_read_bulk(t, at, piece, left < PIECE + OVERLAP ? (size_t)left : PIECE + OVERLAP);
+            const char *found = got > 0 ? memmem(piece, got, WORD, sizeof WORD - 1) : NULL;
+            if (found == NULL) continue;
+            size_t room = got - (size_t)(found - piece), len = 0;
+            while (len < room && len < REMOTE_VERSION_MAX - 1 && found[len] >= ' ' && found[len] < 0x7f) len++;
+            const char *rest = memmem(found, len, " -- ", 4); /* luajit -v: a copyright notice follows */
+            if (rest != NULL) len = (size_t)(rest - found);
+            memcpy(vm->version, found, len);
+            vm->version[len] = '\0';
+            break;
+        }
+    }
+    free(piece);
+}
+
+/* ---- All VMs ---- */
+
+static bool add_vm(target *t, remote_vms *found, uint64_t main, uint64_t g) {
+    remote_vm vm = {.main = main, .g = g};
+    remote_thread thread;
+    bool like = false;
+    if (!check_global(t, &vm, &like) || !remote_read_thread(t, &vm, main, &thread)) {
+        found->unknown += like;
+        return true;
+    }
+    if (found->n == REMOTE_VMS_MAX) {
+        found->too_many = true;
+        return true;
+    }
+    if ((found->n & (found->n - 1)) == 0) {
+        remote_vm *longer = realloc(found->list, (found->n == 0 ? 1 : 2 * found->n) * sizeof *longer);
+        if (longer == NULL) return false;
+        found->list = longer;
+    }
+    find_dispatch(t, &vm);
+    find_version(t, &vm);
+    found->list[found->n++] = vm;
+    return true;
+}
+
+static bool scan(target *t, const target_map *m, char *chunk, remote_vms *found) {
+    for (uint64_t at = m->start; at < m->end;) {
+        uint64_t left = m->end - at;
+        size_t want = left < CHUNK ? (size_t)left : CHUNK, got = target_read_bulk(t, at, chunk, want);
+        found->scanned += got;
+        for (size_t i = 0; i + VM_L_GLREF + 8 <= got; i += 8) {
+            uint64_t gap = vm_u64(chunk, (ptrdiff_t)i + VM_L_GLREF) - (at + i);
+            if (gap < GAP_MIN || gap > GAP_MAX || gap % 8 != 0) continue;
+            if (vm_u8(chunk, (ptrdiff_t)i + VM_GC_TYPE) != VM_TYPE_THREAD) continue;
+            if (!add_vm(t, found, at + i, at + i + gap)) return false;
+        }
+        /* The next piece begins where a head may have been cut; what cannot be read is skipped by pages. */
+        size_t step = got < want ? got + 4096 : got;
+        if (got == want && got < left) step -= VM_L_GLREF;
+        at = got < want ? (at + step) & ~UINT64_C(4095) : at + step;
+    }
+    return true;
+}
+
+bool remote_find_vms(target *t, remote_vms *found) {
+    size_t n;
+    const target_map *maps = target_maps(t, &n);
+    *found = (remote_vms){0};
+    char *chunk = malloc(CHUNK);
+    bool ok = chunk != NULL;
+    for (size_t i = 0; ok && i < n; i++) {
+        const target_map *m = &maps[i];
+        if (!m->readable || !m->writable || m->shared || strncmp(m->path, "[stack", 6) == 0) continue;
+        ok = scan(t, m, chunk, found);
+    }
+    found->none_readable = found->scanned == 0;
+    free(chunk);
+    if (!ok) remote_free_vms(found);
+    return ok;
+}
+
+void remote_free_vms(remote_vms *found) {
+    free(found->list);
+    *found = (remote_vms){0};
+}
+
+/* ---- What they do ---- */
+
+bool remote_read_state(target *t, const remote_vm *vm, remote_state *state) {
+    unsigned char g[REMOTE_G_SIZE];
+    if (!target_read(t, vm->g, g, sizeof g) || vm_u64(g, VM_G_MAINTHREF) != vm->main) return false;
+    state->vmstate = vm_i32(g, VM_G_VMSTATE);
+    state->current = vm_u64(g, (ptrdiff_t)vm->g_cur_l);
+    state->jit_base = vm_u64(g, (ptrdiff_t)vm->g_jit_base);
+    state->heap = vm_u64(g, VM_G_GC_TOTAL);
+    state->jit_on = (g[VM_G_HOOKMASK + 1] & VM_MODE_JIT) != 0;
+    return vmstate_is_sound(state->vmstate);
+}
+
+bool remote_read_thread(target *t, const remote_vm *vm, uint64_t address, remote_thread *thread) {
+    unsigned char L[VM_L_STACKSIZE + 4];
+    if (address == 0 || address % 8 != 0 || !target_read(t, address, L, sizeof L)) return false;
+    if (L[VM_GC_TYPE] != VM_TYPE_THREAD || vm_u64(L, VM_L_GLREF) != vm->g) return false;
+    uint64_t slots = vm_u32(L, VM_L_STACKSIZE);
+    *thread = (remote_thread){.address = address,
+                              .base = vm_u64(L, VM_L_BASE),
+                              .top = vm_u64(L, VM_L_TOP),
+                              .stack = vm_u64(L, VM_L_STACK),
+                              .cframe = vm_u64(L, VM_L_CFRAME) & ~UINT64_C(3),
+                              .status = L[VM_L_STATUS]};
+    if (slots < 8 || slots > STACK_MAX / 8 || thread->stack == 0 || thread->stack % 8 != 0) return false;
+    thread->stack_end = thread->stack + 8 * slots;
+    return thread->base % 8 == 0 && thread->top % 8 == 0 && thread->base >= thread->stack + 8 &&
+           thread->base <= thread->stack_end && thread->top >= thread->stack && thread->top <= thread->stack_end;
+}
+
+bool remote_each_thread(target *t, const remote_vm *vm, uint64_t max, remote_visit_fn visit, void *arg) {
+    uint64_t object;
+    if (!target_u64(t, vm->g + VM_G_GC_ROOT, &object)) return false;
+    for (; object != 0 && max > 0; max--) {
+        unsigned char head[VM_GC_TYPE + 1];
+        if (object % 8 != 0 || !target_read(t, object, head, sizeof head)) return false;
+        if (head[VM_GC_TYPE] < VM_TYPE_STRING || head[VM_GC_TYPE] > VM_TYPE_TABLE + 1) return false;
+        remote_thread thread;
+        if (head[VM_GC_TYPE] == VM_TYPE_THREAD) {
+            if (!remote_read_thread(t, vm, object, &thread)) return false;
+            if (!visit(&thread, arg)) return true;
+        }
+        object = vm_u64(head, VM_GC_NEXT);
+    }
+    return object == 0;
+}
+
+/* ---- Opcodes ---- */
+
+/* The list of vm_ops.h is in lj_bc.h's order. */
+vm_op remote_op(const remote_vm *vm, vm_ins ins) {
+    unsigned op = VM_INS_OP(ins);
+    if (vm->n_ops == OPS_2026) return op + 1 < VM_OP__COUNT ? (vm_op)(op + 1) : VM_OP_UNKNOWN;
+    if (vm->n_ops != OPS_2021) return VM_OP_UNKNOWN;
+    if (op >= OPS_2021) op += BIT_OPS;
+    return op + 1 < VM_OP__COUNT ? (vm_op)(op + 1) : VM_OP_UNKNOWN;
+}
