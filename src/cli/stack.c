@@ -165,6 +165,15 @@ static bool collect(const remote_thread *th, void *arg) {
     return true;
 }
 
+/* lib_base.c: coroutine.status. The main thread has no function of its own between its host's calls. */
+static const char *status_of(const remote_vm *vm, const remote_thread *th, size_t frames) {
+    if (th->cframe != 0) return "normal";
+    if (th->status == 1) return "suspended";
+    if (th->status != 0) return "dead, of an error";
+    if (th->address == vm->main) return "idle";
+    return frames == 0 && th->top <= th->base ? "dead" : "not started";
+}
+
 /* One coroutine in words. NULL where it cannot be read. */
 static char *write_coroutine(target *t, const remote_vm *vm, uint64_t address, const request *r, remote_stack *s) {
     remote_thread th;
@@ -175,12 +184,7 @@ static char *write_coroutine(target *t, const remote_vm *vm, uint64_t address, c
     if (remote_sample_thread(t, vm, &th, r->max_frames, s) != SAMPLE_OK) return NULL;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) return NULL;
-    /* lib_base.c: coroutine.status. */
-    const char *status = th.cframe != 0                          ? "normal"
-                         : th.status == 1                        ? "suspended"
-                         : th.status != 0                        ? "dead, of an error"
-                         : s->frames.n == 0 && th.top <= th.base ? "dead"
-                                                                 : "not started";
+    const char *status = status_of(vm, &th, s->frames.n);
     const char *who = thread_name(vm, &th, name, sizeof name);
     if (r->json) {
         fprintf(out, ",\n    {\"thread\": \"%s\", \"status\": \"%s\", \"cut\": %s, \"frames\": ", who, status,

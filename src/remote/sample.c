@@ -1,5 +1,6 @@
 #include "sample.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { TRIES = 3, RUNS = 10, RUN_ON_US = 7 };
@@ -128,7 +129,8 @@ static sample_result sample_asleep(target *t, remote_vm *vm, const sample_option
 
 static sample_result sample_stopped(target *t, remote_vm *vm, const sample_options *o, remote_sample *s) {
     target_regs regs;
-    if (!target_stop(t, s->thread, &regs)) return SAMPLE_DENIED;
+    if (!target_stop(t, s->thread, &regs))
+        return errno == EPERM ? SAMPLE_DENIED : errno == ESRCH ? SAMPLE_GONE : SAMPLE_INCONSISTENT;
     target_forget(t);
     where_result w = remote_where_now(t, vm, &regs, &s->stack[0].where);
     bool lost = false;

@@ -83,8 +83,8 @@ thread_state target_thread(target *t, pid_t thread, uint64_t *sp, uint64_t *ip);
 bool target_thread_runs(target *t, pid_t thread, uint64_t *count);
 
 /* Stop one thread and get its registers. It must not stay so for long: nothing but reading happens before
- * target_resume(). False where it cannot be stopped (it is gone, another debugger has it, or it does not come out of the
- * kernel). In a core file nothing moves, and this only gets registers. */
+ * target_resume(). False with errno where it cannot be stopped: ESRCH where it is gone, EPERM where another
+ * debugger has it or it is not ours to stop, ETIMEDOUT where it does not come out of the kernel. In a core file nothing moves, and this only gets registers. */
 bool target_stop(target *t, pid_t thread, target_regs *regs);
 /* Let it run for `us` microseconds, and stop it again. */
 bool target_run_on(target *t, unsigned us, target_regs *regs);

@@ -194,6 +194,7 @@ static bool add_segments(target *t, const Elf64_Phdr *headers, size_t n) {
         Elf64_Phdr h;
         memcpy(&h, &headers[i], sizeof h);
         if (h.p_type != PT_LOAD || h.p_memsz == 0 || h.p_vaddr + h.p_memsz < h.p_vaddr) continue;
+        if (h.p_vaddr >> 47 != 0 || h.p_memsz >> 47 != 0) continue; /* not a process's (vsyscall is the kernel's) */
         uint64_t here = h.p_offset < c->size ? c->size - h.p_offset : 0;
         if (h.p_filesz > h.p_memsz) h.p_filesz = h.p_memsz;
         c->segments[c->n_segments++] =

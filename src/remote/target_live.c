@@ -148,10 +148,14 @@ static bool wait_stopped(target *t) {
         }
         ran = now;
         if (i < SPINS) continue;
-        if (now > until) return false; /* and it stays ours: it may still come */
+        if (now > until) { /* it stays ours: it may still come */
+            errno = ETIMEDOUT;
+            return false;
+        }
         nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
     }
     l->thread = 0;
+    errno = ESRCH;
     return false;
 }
 
@@ -181,6 +185,7 @@ static bool live_stop(target *t, pid_t thread, target_regs *regs) {
         if (!wait_stopped(t)) return false;
         let_go(t);
     }
+    errno = 0;
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) return false;
     *l = (live){.thread = thread};
     t->stopped_at = target_now_ns();
@@ -189,8 +194,10 @@ static bool live_stop(target *t, pid_t thread, target_regs *regs) {
     bool asked = ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) == 0 || errno == ESRCH;
     bool stands = asked && wait_stopped(t);
     if (stands && get_regs(thread, regs)) return true;
+    int reason = errno;
     if (stands) let_go(t);
     be_urgent(false);
+    errno = reason;
     return false;
 }
 

@@ -81,31 +81,41 @@ static void find_dispatch(target *t, remote_vm *vm) {
     }
 }
 
-/* The version stands in the file that the interpreter's code is from. */
-static void find_version(target *t, remote_vm *vm) {
+/* The longest string that begins like a version. */
+static void note_versions(remote_vm *vm, const char *piece, size_t size) {
     static const char WORD[] = "LuaJIT 2.";
-    enum { PIECE = 1 << 16, OVERLAP = 64, LIMIT = 64 << 20 };
+    for (const char *at = piece; (at = memmem(at, size - (size_t)(at - piece), WORD, sizeof WORD - 1)) != NULL; at++) {
+        size_t room = size - (size_t)(at - piece), len = sizeof WORD - 1;
+        while (len < room && len < REMOTE_VERSION_MAX - 1 && at[len] > ' ' && at[len] < 0x7f) len++;
+        if (len <= strlen(vm->version)) continue;
+        memcpy(vm->version, at, len);
+        vm->version[len] = '\0';
+    }
+}
+
+/* The version stands in the file that the interpreter's code is from. VMs of the same code share it; more than a few
+ * LuaJITs are not looked into. */
+static void find_version(target *t, remote_vm *vm, const remote_vms *found) {
+    enum { PIECE = 1 << 16, OVERLAP = 64, LIMIT = 64 << 20, DIFFERENT_MAX = 16 };
     uint64_t code;
     size_t n;
     const target_map *maps = target_maps(t, &n), *of = NULL;
-    if (vm->dispatch == 0 || !target_u64(t, vm->dispatch, &code)) return;
+    if (vm->dispatch == 0 || !target_u64(t, vm->dispatch + 8 * (uint64_t)vm->n_dynamic, &code)) return;
+    vm->code = code;
     of = target_map_at(t, code);
+    for (size_t i = 0; i < found->n; i++) {
+        if (found->list[i].code != code && i < DIFFERENT_MAX) continue;
+        memcpy(vm->version, found->list[i].version, sizeof vm->version);
+        return;
+    }
     char *piece = of != NULL && of->path[0] != '\0' ? malloc(PIECE + OVERLAP) : NULL;
     uint64_t looked = 0;
-    for (size_t i = 0; piece != NULL && i < n && vm->version[0] == '\0'; i++) {
+    for (size_t i = 0; piece != NULL && i < n; i++) {
         if (!maps[i].readable || strcmp(maps[i].path, of->path) != 0) continue;
         for (uint64_t at = maps[i].start; at < maps[i].end && looked < LIMIT; at += PIECE, looked += PIECE) {
             uint64_t left = maps[i].end - at;
             size_t got = target_read_bulk(t, at, piece, left < PIECE + OVERLAP ? (size_t)left : PIECE + OVERLAP);
-            const char *found = got > 0 ? memmem(piece, got, WORD, sizeof WORD - 1) : NULL;
-            if (found == NULL) continue;
-            size_t room = got - (size_t)(found - piece), len = 0;
-            while (len < room && len < REMOTE_VERSION_MAX - 1 && found[len] >= ' ' && found[len] < 0x7f) len++;
-            const char *rest = memmem(found, len, " -- ", 4); /* luajit -v: a copyright notice follows */
-            if (rest != NULL) len = (size_t)(rest - found);
-            memcpy(vm->version, found, len);
-            vm->version[len] = '\0';
-            break;
+            note_versions(vm, piece, got);
         }
     }
     free(piece);
@@ -131,26 +141,34 @@ static bool add_vm(target *t, remote_vms *found, uint64_t main, uint64_t g) {
         found->list = longer;
     }
     find_dispatch(t, &vm);
-    find_version(t, &vm);
+    find_version(t, &vm, found);
     found->list[found->n++] = vm;
     return true;
 }
 
+/* Where nothing can be read for long, as in the mapping of a device, or one that a damaged core file makes up, the rest is
+ * left out. */
 static bool scan(target *t, const target_map *m, char *chunk, remote_vms *found) {
-    for (uint64_t at = m->start; at < m->end;) {
+    enum { EMPTY_MAX = 64, PAGE = 4096 };
+    unsigned empty = 0;
+    for (uint64_t at = m->start; at < m->end && empty < EMPTY_MAX;) {
         uint64_t left = m->end - at;
         size_t want = left < CHUNK ? (size_t)left : CHUNK, got = target_read_bulk(t, at, chunk, want);
         found->scanned += got;
+        empty = got == 0 ? empty + 1 : 0;
         for (size_t i = 0; i + VM_L_GLREF + 8 <= got; i += 8) {
             uint64_t gap = vm_u64(chunk, (ptrdiff_t)i + VM_L_GLREF) - (at + i);
             if (gap < GAP_MIN || gap > GAP_MAX || gap % 8 != 0) continue;
             if (vm_u8(chunk, (ptrdiff_t)i + VM_GC_TYPE) != VM_TYPE_THREAD) continue;
             if (!add_vm(t, found, at + i, at + i + gap)) return false;
         }
-        /* The next piece begins where a head may have been cut; what cannot be read is skipped by pages. */
-        size_t step = got < want ? got + 4096 : got;
-        if (got == want && got < left) step -= VM_L_GLREF;
-        at = got < want ? (at + step) & ~UINT64_C(4095) : at + step;
+        if (want >= left && got == want) break;
+        /* The next piece begins where a head may have been cut; what cannot be read is skipped. */
+        uint64_t next = got == want ? at + got - VM_L_GLREF
+                        : got == 0  ? at + want
+                                    : (at + got + PAGE) & ~(uint64_t)(PAGE - 1);
+        if (next <= at) break;
+        at = next;
     }
     return true;
 }

@@ -20,6 +20,7 @@ typedef struct remote_vm {
     uint64_t dispatch;                /* address of the dispatch table; 0: not found */
     unsigned n_dispatch;              /* code pointers there, both halves */
     unsigned n_dynamic;               /* slots of the first half */
+    uint64_t code;                    /* of the first opcode */
     uint64_t traces_at;               /* address of jit_State.trace, once it was needed; 0: not known */
     char version[REMOTE_VERSION_MAX]; /* "LuaJIT 2.1.0-beta3"; "": not found */
 } remote_vm;

@@ -1,0 +1,138 @@
+/*
+ * fuzz_core FILE ROUNDS SEED: read a core file whose bytes are changed at random, more of them each round. Whatever is
+ * found there may be wrong; that the reading ends, and ends well, is the test. Prints how much was still understood.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../src/remote/describe.h"
+#include "../../src/remote/sample.h"
+
+enum { SECONDS_A_ROUND = 20 };
+
+static unsigned long long state;
+static unsigned long random_number(void) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (unsigned long)(state >> 16);
+}
+
+typedef struct page {
+    unsigned char bytes[4096];
+    size_t at;
+} page;
+
+/* Words that have to do with a VM are where changes hurt: pages that hold any are chosen more often. */
+static void change(unsigned char *core, size_t size, const size_t *pages, size_t n_pages, unsigned changes) {
+    for (unsigned i = 0; i < changes; i++) {
+        size_t at = random_number() % 4 == 0 || n_pages == 0
+                        ? random_number() % size
+                        : pages[random_number() % n_pages] + random_number() % 4096;
+        if (random_number() % 16 == 0) at = random_number() % (size < 8192 ? size : 8192); /* the file's head */
+        if (at + 8 > size) continue;
+        switch (random_number() % 4) {
+        case 0: core[at] ^= (unsigned char)(1U << random_number() % 8); break;
+        case 1: core[at] = (unsigned char)random_number(); break;
+        case 2: memset(core + at / 8 * 8, random_number() % 2 == 0 ? 0 : 0xff, 8); break;
+        default: { /* a pointer from elsewhere */
+            size_t from = n_pages == 0 ? 0 : pages[random_number() % n_pages] + random_number() % 512 * 8;
+            if (from + 8 <= size) memcpy(core + at / 8 * 8, core + from, 8);
+        }
+        }
+    }
+}
+
+static void look(target *t, const remote_vm *vm, const remote_sample *s, void *arg) {
+    char line[512], name[REMOTE_NAME_MAX], value[128];
+    unsigned long *frames = arg;
+    for (size_t k = 0; k < s->n; k++) {
+        for (size_t i = 0; i < s->stack[k].frames.n; i++) {
+            remote_text x;
+            remote_describe(t, vm, &s->stack[k].frames, i, &x);
+            remote_traceback_line(&x, line, sizeof line);
+            const remote_frame *f = &s->stack[k].frames.list[i];
+            for (uint32_t slot = 0; slot < f->func.framesize; slot++)
+                if (!remote_local(t, &s->stack[k].where, f, slot, name, value, sizeof value)) break;
+            ++*frames;
+        }
+    }
+}
+
+static bool count(const remote_thread *thread, void *arg) {
+    (void)thread;
+    ++*(unsigned long *)arg;
+    return true;
+}
+
+static void read_all(const char *path, unsigned long *results) {
+    target_error error;
+    remote_vms vms;
+    static remote_sample sample;
+    target *t = target_open_core(path, NULL, &error);
+    results[0]++;
+    if (t == NULL) return;
+    results[1]++;
+    if (remote_find_vms(t, &vms)) {
+        for (size_t i = 0; i < vms.n; i++) {
+            const sample_options options = {.max_frames = 500, .look = look, .arg = &results[4]};
+            results[2]++;
+            results[3] += remote_sample_vm(t, &vms.list[i], &options, &sample) == SAMPLE_OK;
+            remote_each_thread(t, &vms.list[i], 100000, count, &results[5]);
+        }
+        remote_free_vms(&vms);
+    }
+    target_close(t);
+    remote_free_sample(&sample);
+}
+
+static unsigned char *read_file(const char *path, size_t *size) {
+    FILE *f = fopen(path, "rb");
+    if (f == NULL || fseek(f, 0, SEEK_END) != 0) return NULL;
+    *size = (size_t)ftell(f);
+    rewind(f);
+    unsigned char *bytes = malloc(*size);
+    if (bytes == NULL || fread(bytes, 1, *size, f) != *size) return NULL;
+    fclose(f);
+    return bytes;
+}
+
+int main(int argc, char **argv) {
+    size_t size;
+    unsigned long results[6] = {0};
+    char path[64] = "/tmp/ljinspect-fuzz.XXXXXX";
+    if (argc != 4) return 2;
+    unsigned char *core = read_file(argv[1], &size), *copy = core != NULL ? malloc(size) : NULL;
+    int fd = mkstemp(path);
+    if (copy == NULL || fd < 0) return 1;
+    state = strtoull(argv[3], NULL, 10) * 2654435761U + 88172645463325252U;
+
+    /* Pages with objects of a type: a header whose type byte is one, behind a pointer of this process. */
+    static size_t pages[65536];
+    size_t n_pages = 0;
+    for (size_t at = 4096; at + 4096 <= size && n_pages < 65536; at += 4096) {
+        unsigned objects = 0;
+        for (size_t i = 0; i + 16 <= 4096; i += 8)
+            objects += core[at + i + 6] == 0 && core[at + i + 7] == 0 && core[at + i + 5] >= 0x55 &&
+                       core[at + i + 9] >= 4 && core[at + i + 9] <= 12;
+        if (objects > 8) pages[n_pages++] = at;
+    }
+    for (unsigned long round = 0; round < strtoul(argv[2], NULL, 10); round++) {
+        memcpy(copy, core, size);
+        change(copy, size, pages, n_pages, round == 0 ? 0 : 1U << random_number() % 14);
+        size_t len = round % 50 == 49 ? random_number() % size : size; /* cut short */
+        if (ftruncate(fd, 0) != 0 || pwrite(fd, copy, len, 0) != (ssize_t)len) return 1;
+        alarm(SECONDS_A_ROUND);
+        read_all(path, results);
+        alarm(0);
+    }
+    unlink(path);
+    close(fd);
+    free(core);
+    free(copy);
+    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads\n", results[0], results[1],
+           results[2], results[3], results[4], results[5]);
+    return results[3] == 0; /* the unchanged core, at least, is understood */
+}

@@ -1,0 +1,83 @@
+# What the tests of the command share: sourced by them. Each test kills the processes it started when it ends.
+# shellcheck shell=bash
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ljinspect=${LJINSPECT_BUILD:?}/ljinspect
+work=$(mktemp -d "${TMPDIR:-/tmp}/ljinspect-cli.XXXXXX")
+started=()
+failures=0
+
+finish() {
+    local pid
+    for pid in "${started[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+    wait 2>/dev/null
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# check NAME COMMAND...: reports whether COMMAND succeeds.
+check() {
+    local name=$1
+    shift
+    if "$@"; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+        failures=$((failures + 1))
+    fi
+}
+
+same() { # expected, actual: texts
+    [ "$1" = "$2" ] && return
+    diff <(printf '%s\n' "$1") <(printf '%s\n' "$2") | head -n 30 | sed 's/^/#   /'
+    return 1
+}
+
+contains() { # text, part
+    case $1 in *"$2"*) return 0 ;; esac
+    printf '%s\n' "# no \"$2\" in:" "$1" | head -n 30 | sed 's/^/#   /'
+    return 1
+}
+
+# status EXPECTED COMMAND...: what COMMAND printed is in $output, on both streams.
+status() {
+    local expected=$1 actual
+    shift
+    output=$("$@" 2>&1)
+    actual=$?
+    [ $actual -eq "$expected" ] && return
+    printf '# exit status %s, not %s: %s\n' $actual "$expected" "$*" "$output"
+    return 1
+}
+
+# start COMMAND...: in the background, with an input that never ends; its process id is in $pid, its output in $work/out.
+start() {
+    mkfifo "$work/in" 2>/dev/null
+    "$@" <>"$work/in" >"$work/out" 2>"$work/err" &
+    pid=$!
+    started+=("$pid")
+}
+
+stop() { # pid
+    kill -KILL "$1" 2>/dev/null
+    wait "$1" 2>/dev/null
+    started=("${started[@]/$1/}")
+}
+
+# wait_for TEXT: until $work/out has this line.
+wait_for() {
+    local i
+    for i in $(seq 400); do
+        grep -qxF -- "$1" "$work/out" && return
+        sleep 0.05
+    done
+    echo "# no line \"$1\" came:" && head -n 20 "$work/out" "$work/err" | sed 's/^/#   /'
+    return 1
+}
+
+valid_json() { luajit "$here/json.lua" "$@"; }
+
+finished() {
+    [ "$failures" -eq 0 ] || echo "$failures checks failed"
+    exit $((failures > 0))
+}
