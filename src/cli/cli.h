@@ -12,6 +12,8 @@ typedef int (*cli_command)(int argc, char **argv);
 
 int cli_ps(int argc, char **argv);
 int cli_stack(int argc, char **argv);
+int cli_record(int argc, char **argv);
+int cli_report(int argc, char **argv);
 
 /* "ljinspect: " and a line on standard error; returns `status`. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

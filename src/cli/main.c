@@ -12,6 +12,8 @@ static const struct {
 } COMMANDS[] = {
     {"ps", "list the processes with LuaJIT VMs in them", cli_ps},
     {"stack", "show the Lua stacks of a process, or of a core file", cli_stack},
+    {"record", "sample Lua stacks, and write flame graphs", cli_record},
+    {"report", "print the top functions and lines of a recorded profile", cli_report},
 };
 enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 

@@ -1,0 +1,260 @@
+/* ljinspect record: where a process spends its time, in Lua terms. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "cli.h"
+#include "recorder.h"
+#include "text.h"
+
+static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
+                           "Sample the Lua stacks of a process while it is on a processor, and write a profile.\n"
+                           "\n"
+                           "  -d, --duration=SECONDS  how long; default: until Ctrl-C\n"
+                           "  -F, --frequency=HZ      samples a second, 1 to 1000; default: 99\n"
+                           "  -o, --output=FILE       may be repeated; the name's end says what it is:\n"
+                           "                          .html    a flame graph, to be opened in a browser\n"
+                           "                          .json    for https://www.speedscope.app\n"
+                           "                          others   folded stacks: flamegraph.pl, ljinspect report\n"
+                           "                          default: ljinspect-PID.html and ljinspect-PID.folded\n"
+                           "  -h, --help              print this\n"
+                           "\n"
+                           "Each sample stops one thread of the process for some ten microseconds. Functions that\n"
+                           "compiled code has inlined are shown, too. A sample that contradicts itself is counted,\n"
+                           "and not in the profile.\n"
+                           "\n"
+                           "Example: ten seconds of a busy worker, as a flame graph\n"
+                           "  sudo ljinspect record -d 10 -o worker.html 4711\n"
+                           "\n" ATTACH_STATUSES;
+
+enum { OUTPUTS_MAX = 16, FREQUENCY_MAX = 1000 };
+
+typedef struct request {
+    double seconds; /* 0: until it is interrupted */
+    unsigned hz;
+    const char *outputs[OUTPUTS_MAX];
+    size_t n_outputs;
+    pid_t pid;
+} request;
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+/* ---- Recording ---- */
+
+static double now_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void sleep_until(double when) {
+    double left = when - now_seconds();
+    if (left <= 0) return;
+    struct timespec t = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - floor(left)) * 1e9)};
+    nanosleep(&t, NULL); /* a signal ends it: the caller looks */
+}
+
+static void print_progress(const recorder_counts *c, double passed) {
+    fprintf(stderr, "\r%.0f s: %" PRIu64 " samples, %" PRIu64 " inconsistent; waits %.0f %% of the time \033[K", passed,
+            c->good, c->inconsistent, c->ticks > 0 ? 100.0 * (double)c->waiting / (double)c->ticks : 0);
+}
+
+/* 0, or an exit status after a message; also when the process ended, which is no failure if there are samples. */
+static int sample_loop(target *t, remote_vms *vms, recorder *r, const request *q, remote_sample *samples) {
+    const double period = 1.0 / q->hz, begin = now_seconds();
+    double next = begin, shown = begin;
+    bool terminal = isatty(STDERR_FILENO) == 1;
+    unsigned seed = (unsigned)getpid();
+    int status = 0;
+    while (!interrupted && status == 0) {
+        double now = now_seconds();
+        if (q->seconds > 0 && now - begin >= q->seconds) break;
+        size_t gone = 0;
+        for (size_t i = 0; i < vms->n && status == 0; i++) {
+            sample_result result = recorder_sample(r, t, &vms->list[i], &samples[i]);
+            if (result == SAMPLE_NO_MEMORY) status = cli_fail(CLI_FAILED, "%s", strerror(ENOMEM));
+            if (result == SAMPLE_DENIED)
+                status =
+                    cli_fail(ATTACH_NO_PERMISSION, "process %d cannot be stopped: a debugger may have it", (int)q->pid);
+            gone += result == SAMPLE_GONE;
+        }
+        if (gone == vms->n) break;
+        if (terminal && now - shown > 0.5) {
+            shown = now;
+            print_progress(recorder_count(r), now - begin);
+        }
+        /* A regular beat might march in step with what is measured. */
+        next += period;
+        if (next < now) next = now;
+        sleep_until(next + period * 0.5 * (double)rand_r(&seed) / RAND_MAX);
+    }
+    if (terminal) fputs("\r\033[K", stderr);
+    return status;
+}
+
+/* ---- Writing ---- */
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static int write_output(const profile *p, const char *path) {
+    FILE *out = fopen(path, "we");
+    if (out == NULL) return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
+    bool ok = ends_with(path, ".html")   ? profile_write_html(p, out)
+              : ends_with(path, ".json") ? profile_write_speedscope(p, out)
+                                         : profile_write_folded(p, out);
+    int reason = errno;
+    if (fclose(out) != 0) {
+        ok = false;
+        reason = errno;
+    }
+    if (!ok) return cli_fail(CLI_FAILED, "%s: %s", path, strerror(reason));
+    fprintf(stderr, "ljinspect: wrote %s\n", path);
+    return 0;
+}
+
+static int write_outputs(const profile *p, const request *q) {
+    char html[64], folded[64];
+    int status = 0;
+    for (size_t i = 0; i < q->n_outputs; i++) {
+        int one = write_output(p, q->outputs[i]);
+        if (status == 0) status = one;
+    }
+    if (q->n_outputs > 0) return status;
+    snprintf(html, sizeof html, "ljinspect-%d.html", (int)q->pid);
+    snprintf(folded, sizeof folded, "ljinspect-%d.folded", (int)q->pid);
+    status = write_output(p, html);
+    int other = write_output(p, folded);
+    return status != 0 ? status : other;
+}
+
+static void print_summary(const recorder_counts *c, double seconds) {
+    fprintf(stderr,
+            "ljinspect: %.1f s: %" PRIu64 " samples; %" PRIu64 " inconsistent and left out; on a processor outside Lua "
+            "%" PRIu64 ", waiting %" PRIu64 " times\n",
+            seconds, c->good, c->inconsistent, c->outside, c->waiting);
+    if (c->no_line > 0 || c->cut > 0)
+        fprintf(stderr,
+                "ljinspect: of the samples, %" PRIu64 " in compiled code without a line, %" PRIu64
+                " too deep to be whole\n",
+                c->no_line, c->cut);
+    uint64_t stops = c->good + c->inconsistent + c->outside;
+    if (stops > 0)
+        fprintf(stderr, "ljinspect: a sample stopped its thread for %.0f us in the mean, %.0f us at most\n",
+                (double)c->stopped_ns / 1000 / (double)stops, (double)c->longest_ns / 1000);
+}
+
+static int record(target *t, remote_vms *vms, const request *q) {
+    profile p;
+    recorder *r = NULL;
+    remote_sample *samples = calloc(vms->n, sizeof *samples);
+    bool ready = profile_init(&p);
+    if (ready) r = recorder_new(&p);
+    int status = samples == NULL || r == NULL ? cli_fail(CLI_FAILED, "%s", strerror(ENOMEM)) : 0;
+    if (status == 0) {
+        double begin = now_seconds();
+        p.seconds_a_sample = 1.0 / (q->hz * 0.8); /* the mean beat is 1.25 periods; set right below */
+        status = sample_loop(t, vms, r, q, samples);
+        double seconds = now_seconds() - begin;
+        const recorder_counts *c = recorder_count(r);
+        if (c->ticks > 0) p.seconds_a_sample = seconds * (double)vms->n / (double)c->ticks;
+        snprintf(p.title, sizeof p.title,
+                 "ljinspect: process %d, %.1f s on %u Hz, %" PRIu64 " samples, %" PRIu64 " inconsistent", (int)q->pid,
+                 seconds, q->hz, c->good, c->inconsistent);
+        print_summary(c, seconds);
+        if (c->good == 0 && status == 0) {
+            status = cli_fail(CLI_FAILED, "no sample: no Lua code was on a processor");
+        } else if (c->good > 0) {
+            int written = write_outputs(&p, q);
+            if (status == 0) status = written;
+        }
+    }
+    for (size_t i = 0; samples != NULL && i < vms->n; i++) remote_free_sample(&samples[i]);
+    free(samples);
+    recorder_free(r);
+    if (ready) profile_free(&p);
+    return status;
+}
+
+/* ---- Options ---- */
+
+static int usage(void) {
+    fputs("ljinspect record --help tells how it is used.\n", stderr);
+    return CLI_USAGE;
+}
+
+static bool number(const char *text, double low, double high, double *value) {
+    char *end;
+    errno = 0;
+    *value = strtod(text, &end);
+    return errno == 0 && end != text && *end == '\0' && *value >= low && *value <= high;
+}
+
+/* -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, request *q) {
+    static const struct option options[] = {{"duration", required_argument, NULL, 'd'},
+                                            {"frequency", required_argument, NULL, 'F'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "d:F:o:h", options, NULL)) != -1;) {
+        double value;
+        switch (option) {
+        case 'd':
+            if (!number(optarg, 0.001, 1e7, &q->seconds))
+                return cli_fail(CLI_USAGE, "-d %s: a number of seconds expected", optarg);
+            break;
+        case 'F':
+            if (!number(optarg, 1, FREQUENCY_MAX, &value))
+                return cli_fail(CLI_USAGE, "-F %s: a number from 1 to %d expected", optarg, FREQUENCY_MAX);
+            q->hz = (unsigned)value;
+            break;
+        case 'o':
+            if (q->n_outputs == OUTPUTS_MAX) return cli_fail(CLI_USAGE, "too many outputs");
+            q->outputs[q->n_outputs++] = optarg;
+            break;
+        case 'h': fputs(HELP, stdout); return 0;
+        default: return usage();
+        }
+    }
+    if (argc != optind + 1) return usage();
+    q->pid = attach_pid(argv[optind]);
+    return q->pid != 0 ? -1 : cli_fail(CLI_USAGE, "%s: a process id expected", argv[optind]);
+}
+
+int cli_record(int argc, char **argv) {
+    request q = {.hz = 99};
+    target *t;
+    remote_vms vms;
+    char name[32];
+    int status = read_options(argc, argv, &q);
+    if (status >= 0) return status;
+    snprintf(name, sizeof name, "process %d", (int)q.pid);
+    status = attach_process(q.pid, &t);
+    if (status != 0) return status;
+    status = attach_vms(t, name, &vms);
+    if (status == 0) {
+        const struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: sleeping ends */
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+        status = record(t, &vms, &q);
+        remote_free_vms(&vms);
+    }
+    target_close(t);
+    return status;
+}
