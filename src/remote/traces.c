@@ -17,7 +17,7 @@ enum {
     SNAP_FRAME = 0x10000,
     SNAP_CONT = 0x20000,
     TR_SPADJUST = 102, /* GCtrace.spadjust */
-    MAX_SNAPS = 65536,
+    TAIL = 16, /* bytes: what a trace ends with, once it has left its base for that of the trace it links to */
     MAX_TRACES = 65536
 };
 
@@ -95,17 +95,21 @@ static bool constant(target *t, const remote_trace *trace, uint32_t entry, uint6
     return true;
 }
 
-/* Slot 1 is the link of the frame that the trace was entered with: it stays. */
+/* The frame that the trace was entered with stands in memory, unless it was replaced by a tail call: then its link, slot
+ * 1, is in the snapshot, to say so. */
 static bool fill_slots(target *t, const remote_trace *trace, uint64_t map, unsigned n, remote_where *w) {
+    bool replaced = false;
     for (unsigned i = 0; i < n; i++) {
         unsigned char bytes[4];
         if (!target_read(t, map + 4 * (uint64_t)i, bytes, sizeof bytes)) return false;
         uint32_t entry = vm_u32(bytes, 0), slot = entry >> 24;
         uint64_t value;
+        replaced = replaced || (slot == 1 && (entry & SNAP_FRAME) != 0);
         if (slot == 1 || (entry & 0xffff) >= REF_BIAS || !constant(t, trace, entry, &value)) continue;
         w->has[slot] = true;
         w->slot[slot] = value;
     }
+    w->has[0] = w->has[0] && replaced;
     return true;
 }
 
@@ -113,7 +117,7 @@ bool remote_in_trace(target *t, const remote_vm *vm, const remote_trace *trace, 
     unsigned char snap[SNAP_BYTES], link[8];
     remote_where w = *where;
     (void)vm;
-    if (ip < trace->code || ip - trace->code >= trace->code_size) return false;
+    if (ip < trace->code || ip - trace->code + TAIL >= trace->code_size) return false;
     if (!find_snapshot(t, trace, ip - trace->code, snap)) return false;
     uint32_t map_offset = vm_u32(snap, SNAP_MAPOFS), entries = vm_u8(snap, SNAP_NENT);
     if (map_offset + entries + 2 > vm_u32(trace->head, VM_TR_NSNAPMAP)) return false;
