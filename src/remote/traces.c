@@ -17,7 +17,7 @@ enum {
     SNAP_FRAME = 0x10000,
     SNAP_CONT = 0x20000,
     TR_SPADJUST = 102, /* GCtrace.spadjust */
-    TAIL = 16, /* bytes: what a trace ends with, once it has left its base for that of the trace it links to */
+    TAIL = 16,         /* bytes: what a trace ends with, once it has left its base for that of the trace it links to */
     MAX_TRACES = 65536
 };
 
@@ -64,21 +64,76 @@ bool remote_read_trace(target *t, remote_vm *vm, unsigned number, remote_trace *
 
 /* ---- Snapshots ---- */
 
-/* The last snapshot whose code begins at or before `offset` (lj_trace.c: trace_exit_find). */
-static bool find_snapshot(target *t, const remote_trace *trace, uint64_t offset, unsigned char *snap) {
-    uint64_t snaps = vm_u64(trace->head, VM_TR_SNAP);
+/* A snapshot, with the PC and the base that stand behind its entries. */
+typedef struct snapshot {
+    uint64_t map; /* address of its entries */
+    unsigned entries, code;
+    uint64_t pc;
+    uint8_t base; /* slots from the trace's */
+} snapshot;
+
+static bool read_snapshot(target *t, const remote_trace *trace, unsigned n, snapshot *s) {
+    unsigned char bytes[SNAP_BYTES], link[8];
+    if (!target_read(t, vm_u64(trace->head, VM_TR_SNAP) + SNAP_BYTES * (uint64_t)n, bytes, sizeof bytes)) return false;
+    uint32_t offset = vm_u32(bytes, SNAP_MAPOFS);
+    s->entries = bytes[SNAP_NENT];
+    s->code = vm_u16(bytes, SNAP_MCOFS);
+    s->map = vm_u64(trace->head, VM_TR_SNAPMAP) + 4 * (uint64_t)offset;
+    if ((uint64_t)offset + s->entries + 2 > vm_u32(trace->head, VM_TR_NSNAPMAP)) return false;
+    if (!target_read(t, s->map + 4 * (uint64_t)s->entries, link, sizeof link)) return false;
+    s->pc = vm_u64(link, 0) >> 8;
+    s->base = link[0];
+    return true;
+}
+
+/* The number of the last snapshot whose code begins at or before `offset` (lj_trace.c: trace_exit_find). */
+static bool find_snapshot(target *t, const remote_trace *trace, uint64_t offset, unsigned *number, snapshot *s) {
     unsigned low = 0, high = vm_u16(trace->head, VM_TR_NSNAP);
-    if (high == 0) return false;
     while (low < high) {
         unsigned middle = (low + high) / 2;
-        if (!target_read(t, snaps + SNAP_BYTES * (uint64_t)middle, snap, SNAP_BYTES)) return false;
-        if (offset < vm_u16(snap, SNAP_MCOFS)) {
+        if (!read_snapshot(t, trace, middle, s)) return false;
+        if (offset < s->code) {
             high = middle;
         } else {
             low = middle + 1;
         }
     }
-    return low > 0 && target_read(t, snaps + SNAP_BYTES * (uint64_t)(low - 1), snap, SNAP_BYTES);
+    if (low == 0) return false;
+    *number = low - 1;
+    return read_snapshot(t, trace, *number, s);
+}
+
+/*
+ * The snapshot of a comparison, or of a loop's, is for the way that the trace does not go (lj_record.c: rec_comp_fixup,
+ * rec_for): its PC is where the interpreter would go on there. What runs is the comparison. The next snapshot follows right
+ * behind, and has the way that the trace goes. Returns the address of an instruction that leads to both; 0: there is none.
+ */
+static uint64_t fork_of(target *t, const remote_vm *vm, uint64_t way, uint64_t other) {
+    vm_ins ins[2];
+    for (int turn = 0; turn < 2; turn++) {
+        const uint64_t next = turn == 0 ? way : other, jump = turn == 0 ? other : way;
+        if (!target_read(t, next - 8, ins, sizeof ins)) return 0;
+        vm_op op = remote_op(vm, ins[0]), last = remote_op(vm, ins[1]);
+        uint64_t to = next + (uint64_t)(4 * (int64_t)VM_INS_J(ins[1]));
+        if (to != jump) continue;
+        if (last == VM_JMP && op >= VM_ISLT && op <= VM_ISF) return next - 8;
+        if (last == VM_FORI || last == VM_JFORI) return next - 4;
+    }
+    return 0;
+}
+
+/* In a loop, the last snapshot is followed by one before: that of the loop's beginning. */
+static uint64_t settle_pc(target *t, const remote_vm *vm, const remote_trace *trace, unsigned number,
+                          const snapshot *s) {
+    unsigned n = vm_u16(trace->head, VM_TR_NSNAP), from = number + 1 < n ? number + 1 : 0;
+    for (unsigned i = from; i <= from + (from == 0 ? number : 0); i++) {
+        snapshot next;
+        if (!read_snapshot(t, trace, i, &next)) return 0;
+        if (next.base != s->base || next.pc == s->pc) continue;
+        uint64_t fork = fork_of(t, vm, s->pc, next.pc);
+        if (fork != 0) return fork;
+    }
+    return s->pc;
 }
 
 /* The value of a slot, where it is a constant: a function, or a frame's link. */
@@ -114,19 +169,16 @@ static bool fill_slots(target *t, const remote_trace *trace, uint64_t map, unsig
 }
 
 bool remote_in_trace(target *t, const remote_vm *vm, const remote_trace *trace, uint64_t ip, remote_where *where) {
-    unsigned char snap[SNAP_BYTES], link[8];
+    unsigned number;
+    snapshot s;
     remote_where w = *where;
-    (void)vm;
     if (ip < trace->code || ip - trace->code + TAIL >= trace->code_size) return false;
-    if (!find_snapshot(t, trace, ip - trace->code, snap)) return false;
-    uint32_t map_offset = vm_u32(snap, SNAP_MAPOFS), entries = vm_u8(snap, SNAP_NENT);
-    if (map_offset + entries + 2 > vm_u32(trace->head, VM_TR_NSNAPMAP)) return false;
-    uint64_t map = vm_u64(trace->head, VM_TR_SNAPMAP) + 4 * (uint64_t)map_offset;
-    if (!fill_slots(t, trace, map, entries, &w)) return false;
-    if (!target_read(t, map + 4 * (uint64_t)entries, link, sizeof link)) return false;
-    w.pc = vm_u64(link, 0) >> 8;
+    if (!find_snapshot(t, trace, ip - trace->code, &number, &s)) return false;
+    if (!fill_slots(t, trace, s.map, s.entries, &w)) return false;
+    w.pc = settle_pc(t, vm, trace, number, &s);
+    if (w.pc == 0) return false;
     w.pc_is_exact = true;
-    w.base = w.trace_base + 8 * (uint64_t)link[0];
+    w.base = w.trace_base + 8 * (uint64_t)s.base;
     *where = w;
     return true;
 }
