@@ -136,7 +136,7 @@ static sample_result add(recorder *r, const remote_sample *s) {
     const remote_stack *top = &s->stack[0];
     if (r->failed || !profile_add(r->p, r->stack, r->depth, 1)) return SAMPLE_NO_MEMORY;
     r->counts.good++;
-    r->counts.no_line += top->where.compiled && top->where.pc == 0;
+    r->counts.no_line += top->where.compiled && (top->where.pc == 0 || top->where.pc_is_near);
     for (size_t k = 0; k < s->n; k++) {
         if (!s->stack[k].frames.cut) continue;
         r->counts.cut++;

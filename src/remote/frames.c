@@ -18,6 +18,7 @@ typedef struct walk {
     bool by_lua;    /* `pc` comes from a frame that was called by an instruction */
     bool pc_from_c; /* the frame above was called from C: the C frame has the PC */
     bool exact;     /* `pc` is not behind the instruction */
+    bool near;      /* ... and may be another one's */
     bool pseudo;    /* the frame at `at` only keeps arguments: skip it */
     uint64_t above;
     uint64_t cframe;
@@ -87,7 +88,7 @@ static bool find_index(const walk *k, remote_frame *f) {
     }
     if (!remote_func_has(&f->func, pc)) return false;
     f->index = (uint32_t)((pc - f->func.header) / 4);
-    f->known = true;
+    f->known = !k->near;
     return true;
 }
 
@@ -120,7 +121,7 @@ static remote_result step_down(walk *k) {
     if (!remote_slot(k->t, k->w, k->at, &link)) return REMOTE_BROKEN;
     unsigned type = link & VM_FRAME_TYPEP;
     k->pc = 0;
-    k->exact = k->by_lua = k->pc_from_c = false;
+    k->exact = k->near = k->by_lua = k->pc_from_c = false;
     bool was_pseudo = k->pseudo;
     k->pseudo = false;
     if ((link & VM_FRAME_TYPE) == VM_FRAME_LUA) {
@@ -167,6 +168,7 @@ remote_result remote_walk(target *t, const remote_vm *vm, const remote_where *w,
               .at = w->base - 8,
               .pc = w->pc,
               .exact = w->pc_is_exact,
+              .near = w->pc_is_near,
               .above = th->top > w->base && !w->compiled ? th->top : 0,
               .cframe = th->cframe};
     const uint64_t bottom = th->stack + 8;

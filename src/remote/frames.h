@@ -16,6 +16,7 @@ typedef struct remote_where {
     int vmstate;
     unsigned trace;   /* number of the trace that runs; 0: none */
     bool pc_is_exact; /* `pc` is the instruction itself, not behind it */
+    bool pc_is_near;  /* `pc` is in the right function, but another instruction of it may run */
     bool compiled;    /* compiled code runs: `trace_base` is where it was entered */
     uint64_t trace_base;
     /* What frames inside compiled code would have in their slots, from trace_base - 16 on (vms: snapshots). */

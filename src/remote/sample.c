@@ -83,7 +83,7 @@ static remote_result walk_top(target *t, const remote_vm *vm, size_t max_frames,
     if (r != REMOTE_BROKEN || !w->compiled || w->pc == 0) return r;
     w->base = w->trace_base;
     w->pc = 0;
-    w->pc_is_exact = false;
+    w->pc_is_exact = w->pc_is_near = false;
     for (size_t i = 0; i < REMOTE_OVERLAY; i++) w->has[i] = false;
     return remote_walk(t, vm, w, max_frames, &stack->frames);
 }

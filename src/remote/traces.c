@@ -103,6 +103,13 @@ static bool find_snapshot(target *t, const remote_trace *trace, uint64_t offset,
     return read_snapshot(t, trace, *number, s);
 }
 
+/* Whether the trace leaves its base for another before it goes on in the trace it links to (lj_asm.c: asm_tail_link). */
+static bool moves_base(target *t, const remote_trace *trace) {
+    snapshot last;
+    unsigned n = vm_u16(trace->head, VM_TR_NSNAP);
+    return n == 0 || !read_snapshot(t, trace, n - 1, &last) || last.base != 0;
+}
+
 /*
  * The snapshot of a comparison, or of a loop's, is for the way that the trace does not go (lj_record.c: rec_comp_fixup,
  * rec_for): its PC is where the interpreter would go on there. What runs is the comparison. The next snapshot follows right
@@ -122,18 +129,47 @@ static uint64_t fork_of(target *t, const remote_vm *vm, uint64_t way, uint64_t o
     return 0;
 }
 
-/* In a loop, the last snapshot is followed by one before: that of the loop's beginning. */
-static uint64_t settle_pc(target *t, const remote_vm *vm, const remote_trace *trace, unsigned number,
-                          const snapshot *s) {
+/* Whether some comparison or loop near leads to `pc`. What is read beyond the function only makes this more careful. */
+static bool is_way(target *t, const remote_vm *vm, uint64_t pc) {
+    enum { NEAR = 512 };
+    vm_ins code[2 * NEAR];
+    uint64_t from = pc - 4 * NEAR;
+    if (!target_read(t, from, code, sizeof code)) return true;
+    for (unsigned i = 1; i < 2 * NEAR; i++) {
+        vm_op op = remote_op(vm, code[i]), before = remote_op(vm, code[i - 1]);
+        bool forks = op == VM_FORI || op == VM_JFORI || (op == VM_JMP && before >= VM_ISLT && before <= VM_ISF);
+        if (!forks) continue;
+        uint64_t next = from + 4 * ((uint64_t)i + 1);
+        if (next == pc || next + (uint64_t)(4 * (int64_t)VM_INS_J(code[i])) == pc) return true;
+    }
+    return false;
+}
+
+/*
+ * The instruction that runs. In a loop, the last snapshot is followed by one before: that of the loop's beginning. Where
+ * the next snapshot was merged into one further on, it cannot be told whether this one is a comparison's: then its PC is
+ * only near.
+ */
+static bool settle_pc(target *t, const remote_vm *vm, const remote_trace *trace, unsigned number, const snapshot *s,
+                      remote_where *w) {
     unsigned n = vm_u16(trace->head, VM_TR_NSNAP), from = number + 1 < n ? number + 1 : 0;
+    w->pc = s->pc;
+    w->pc_is_exact = true;
+    if (number == 0) return true;
     for (unsigned i = from; i <= from + (from == 0 ? number : 0); i++) {
         snapshot next;
-        if (!read_snapshot(t, trace, i, &next)) return 0;
+        if (!read_snapshot(t, trace, i, &next)) return false;
         if (next.base != s->base || next.pc == s->pc) continue;
         uint64_t fork = fork_of(t, vm, s->pc, next.pc);
-        if (fork != 0) return fork;
+        if (fork == 0) continue;
+        w->pc = fork;
+        return true;
     }
-    return s->pc;
+    snapshot before;
+    if (!read_snapshot(t, trace, number - 1, &before)) return false;
+    bool came = before.base == s->base && before.pc != s->pc && fork_of(t, vm, before.pc, s->pc) != 0;
+    w->pc_is_near = !came && is_way(t, vm, s->pc);
+    return true;
 }
 
 /* The value of a slot, where it is a constant: a function, or a frame's link. */
@@ -172,12 +208,11 @@ bool remote_in_trace(target *t, const remote_vm *vm, const remote_trace *trace, 
     unsigned number;
     snapshot s;
     remote_where w = *where;
-    if (ip < trace->code || ip - trace->code + TAIL >= trace->code_size) return false;
+    if (ip < trace->code || ip - trace->code >= trace->code_size) return false;
+    if (ip - trace->code + TAIL >= trace->code_size && moves_base(t, trace)) return false;
     if (!find_snapshot(t, trace, ip - trace->code, &number, &s)) return false;
     if (!fill_slots(t, trace, s.map, s.entries, &w)) return false;
-    w.pc = settle_pc(t, vm, trace, number, &s);
-    if (w.pc == 0) return false;
-    w.pc_is_exact = true;
+    if (!settle_pc(t, vm, trace, number, &s, &w)) return false;
     w.base = w.trace_base + 8 * (uint64_t)s.base;
     *where = w;
     return true;
