@@ -41,6 +41,7 @@ if [ "$level" = ci ]; then
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
+    want chromium "a browser (tests: the page of flame graphs)" has chromium
 fi
 
 [ -z "$missing" ] && exit 0

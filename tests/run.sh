@@ -6,6 +6,7 @@
 #   luajit2   OpenResty's, from DEBS
 #   debs      what cmake/fetch-debs.sh unpacks: luajit2, nginx and its Lua module
 #   nm, cxx   a tool of the compiler
+#   chromium  a browser
 #   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
 # Exit status: the command's; 77 when the need is not met, or 1 where LJINSPECT_NO_SKIP is set.
 set -u
@@ -54,6 +55,10 @@ debs)
     needs_command curl " (Debian: curl)"
     ;;
 nm) needs_command nm " (Debian: binutils)" ;;
+chromium)
+    needs_command chromium " (Debian: chromium)"
+    needs_command luajit " (Debian: luajit)"
+    ;;
 cxx)
     needs_command c++ " (Debian: g++)"
     needs_command pkg-config ""

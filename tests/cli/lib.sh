@@ -53,6 +53,7 @@ status() {
 # start COMMAND...: in the background, with an input that never ends; its process id is in $pid, its output in $work/out.
 start() {
     mkfifo "$work/in" 2>/dev/null
+    : >"$work/out" # what the one before printed is not to be waited for
     "$@" <>"$work/in" >"$work/out" 2>"$work/err" &
     pid=$!
     started+=("$pid")
