@@ -16,13 +16,11 @@ pid_t attach_pid(const char *text) {
 }
 
 static void print_yama(void) {
+    char text[16] = "";
     FILE *f = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-    int scope;
     if (f == NULL) return;
-    if (fscanf(f, "%d", &scope) == 1 && scope > 0)
-        fprintf(stderr,
-                "kernel.yama.ptrace_scope is %d, which keeps users from their own processes; with 0 they may.\n",
-                scope);
+    if (fgets(text, sizeof text, f) != NULL && strtol(text, NULL, 10) > 0)
+        fprintf(stderr, "kernel.yama.ptrace_scope keeps users from their own processes; with 0 they may.\n");
     fclose(f);
 }
 

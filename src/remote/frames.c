@@ -42,7 +42,8 @@ static bool next_cframe(walk *k) {
     uint64_t previous;
     enum { CFRAMES_MAX = 4096 };
     if (k->cframe == 0) return true;
-    if (k->cframes++ > CFRAMES_MAX || !target_u64(k->t, k->cframe + 8 * VM_CFRAME_PREV, &previous)) return false;
+    if (k->cframes++ > CFRAMES_MAX || !target_u64(k->t, k->cframe + REMOTE_WORD * VM_CFRAME_PREV, &previous))
+        return false;
     previous &= ~UINT64_C(3);
     if (previous != 0 && previous <= k->cframe) return false;
     k->cframe = previous;
@@ -53,7 +54,7 @@ static bool next_cframe(walk *k) {
 static bool skip_cframes(walk *k) {
     while (k->cframe != 0) {
         unsigned char nres[4];
-        if (!target_read(k->t, k->cframe + 8 * VM_CFRAME_NRES, nres, sizeof nres)) return false;
+        if (!target_read(k->t, k->cframe + REMOTE_WORD * VM_CFRAME_NRES, nres, sizeof nres)) return false;
         int64_t n = vm_i32(nres, 0);
         if (n >= 0 || k->at >= k->w->thread.stack + (uint64_t)-n) return true;
         if (!next_cframe(k)) return false;
@@ -98,7 +99,7 @@ static remote_result add_frame(walk *k, uint64_t function) {
     if (!remote_read_func(k->t, k->vm, function, &f->func)) return REMOTE_BROKEN;
     if (k->pc_from_c && f->func.is_lua) {
         uint64_t word[2];
-        if (k->cframe != 0 && target_read(k->t, k->cframe + 8 * VM_CFRAME_L, word, sizeof word) &&
+        if (k->cframe != 0 && target_read(k->t, k->cframe + REMOTE_WORD * VM_CFRAME_L, word, sizeof word) &&
             word[0] == k->w->thread.address && word[1] != word[0] && word[1] != 0) {
             k->pc = word[1];
             if (!remote_func_has(&f->func, k->pc) && k->pc != f->func.header + 4 * (uint64_t)f->func.n_ins) k->pc = 0;
@@ -174,7 +175,7 @@ remote_result remote_walk(target *t, const remote_vm *vm, const remote_where *w,
     const uint64_t bottom = th->stack + 8;
     out->n = 0;
     out->cut = false;
-    if (w->base > th->stack_end + 8 * REMOTE_OVERLAY || w->base % 8 != 0) return REMOTE_BROKEN;
+    if (w->base > th->stack_end + REMOTE_WORD * REMOTE_OVERLAY || w->base % 8 != 0) return REMOTE_BROKEN;
     for (size_t steps = 0; k.at > bottom; steps++) {
         uint64_t value;
         if (steps > REMOTE_FRAMES_MAX || !skip_cframes(&k)) return REMOTE_BROKEN;

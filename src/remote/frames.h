@@ -44,8 +44,7 @@ typedef struct remote_frames {
 typedef enum remote_result { REMOTE_OK, REMOTE_BROKEN, REMOTE_NO_MEMORY } remote_result;
 
 /* Walk down; at most `limit` frames are kept. REMOTE_BROKEN where the stack contradicts itself. */
-remote_result remote_walk(target *t, const remote_vm *vm, const remote_where *where, size_t limit,
-                          remote_frames *frames);
+remote_result remote_walk(target *t, const remote_vm *vm, const remote_where *w, size_t limit, remote_frames *out);
 void remote_free_frames(remote_frames *frames);
 
 /* A stack slot, as it is or as compiled code would have it. */

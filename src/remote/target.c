@@ -100,6 +100,27 @@ bool target_add_map(target *t, target_map map) {
     return true;
 }
 
+/* proc(5): start-end mode offset device inode name. False where the line is none. */
+static bool parse_map(char *line, target_map *m) {
+    char *at = line;
+    line[strcspn(line, "\n")] = '\0';
+    m->start = strtoull(at, &at, 16);
+    if (*at != '-') return false;
+    m->end = strtoull(at + 1, &at, 16);
+    if (strlen(at) < 6 || m->start >= m->end) return false;
+    m->readable = at[1] == 'r';
+    m->writable = at[2] == 'w';
+    m->executable = at[3] == 'x';
+    m->shared = at[4] == 's';
+    m->offset = strtoull(at + 5, &at, 16);
+    for (int field = 0; field < 2; field++) {
+        at += strspn(at, " ");
+        at += strcspn(at, " ");
+    }
+    m->path = strdup(at + strspn(at, " "));
+    return true;
+}
+
 bool target_read_maps(target *t, const char *path) {
     char *line = NULL;
     size_t size = 0;
@@ -109,17 +130,7 @@ bool target_read_maps(target *t, const char *path) {
     bool ok = true;
     while (ok && getline(&line, &size, f) > 0) {
         target_map m = {0};
-        char mode[5] = "";
-        int name = 0;
-        if (sscanf(line, "%lx-%lx %4s %lx %*s %*s %n", &m.start, &m.end, mode, &m.offset, &name) < 4) continue;
-        if (m.start >= m.end || name == 0) continue;
-        line[strcspn(line, "\n")] = '\0';
-        m.readable = mode[0] == 'r';
-        m.writable = mode[1] == 'w';
-        m.executable = mode[2] == 'x';
-        m.shared = mode[3] == 's';
-        m.path = strdup(line + name);
-        ok = m.path != NULL && target_add_map(t, m);
+        if (parse_map(line, &m)) ok = m.path != NULL && target_add_map(t, m);
     }
     ok = ok && !ferror(f);
     free(line);

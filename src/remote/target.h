@@ -53,7 +53,7 @@ typedef enum thread_state {
 target *target_open(pid_t pid, target_error *error);
 /* Open a core file; `exe` is the program that left it, or NULL: only what the core lacks is read from it, and from the
  * files the core names. */
-target *target_open_core(const char *core, const char *exe, target_error *error);
+target *target_open_core(const char *path, const char *exe, target_error *error);
 void target_close(target *t);
 
 /* The process; of a core file the one it was, or 0. */

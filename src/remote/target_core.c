@@ -36,7 +36,8 @@ typedef struct core_thread {
 } core_thread;
 
 typedef struct core {
-    const unsigned char *bytes;
+    void *memory;
+    const unsigned char *bytes; /* the same */
     size_t size;
     segment *segments;
     size_t n_segments;
@@ -300,7 +301,7 @@ static void core_close(target *t) {
     if (c == NULL) return;
     for (size_t i = 0; i < c->n_files; i++)
         if (c->files[i].fd >= 0) close(c->files[i].fd);
-    if (c->bytes != NULL) munmap((void *)(uintptr_t)c->bytes, c->size);
+    if (c->memory != NULL) munmap(c->memory, c->size);
     free(c->segments);
     free(c->files);
     free(c->threads);
@@ -328,6 +329,7 @@ static target_error map_core(core *c, const char *path) {
             void *memory = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
             error = memory == MAP_FAILED ? TARGET_FAILED : TARGET_OK;
             if (error == TARGET_OK) {
+                c->memory = memory;
                 c->bytes = memory;
                 c->size = (size_t)st.st_size;
             }

@@ -5,7 +5,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,9 +29,16 @@ typedef struct live {
 
 enum { SPINS = 200, PATIENCE_NS = 200000000 };
 
+/* An address of the other process, or a signal's number, in the form that system calls take it. */
+static void *other_pointer(uint64_t value) {
+    void *p;
+    memcpy(&p, &value, sizeof p);
+    return p;
+}
+
 static size_t live_read(target *t, uint64_t from, void *to, size_t len) {
     struct iovec here = {.iov_base = to, .iov_len = len};
-    struct iovec there = {.iov_base = (void *)(uintptr_t)from, .iov_len = len};
+    struct iovec there = {.iov_base = other_pointer(from), .iov_len = len};
     ssize_t n = process_vm_readv(t->pid, &here, 1, &there, 1, 0);
     return n > 0 ? (size_t)n : 0;
 }
@@ -98,14 +104,22 @@ static thread_state live_thread(target *t, pid_t thread, uint64_t *sp, uint64_t 
     return stopped ? THREAD_STOPPED : THREAD_BLOCKS;
 }
 
+/* The number behind `key` in a file of lines "key: number". */
+static bool number_of(const char *text, const char *key, uint64_t *number) {
+    const char *at = strstr(text, key);
+    char *end;
+    if (at == NULL) return false;
+    at += strlen(key);
+    *number = strtoull(at, &end, 10);
+    return end != at;
+}
+
 static bool live_thread_runs(target *t, pid_t thread, uint64_t *count) {
     char text[4096];
     uint64_t wanted, other;
     if (!thread_file(t, thread, "status", text, sizeof text)) return false;
-    const char *at = strstr(text, "\nvoluntary_ctxt_switches:");
-    if (at == NULL ||
-        sscanf(at, "\nvoluntary_ctxt_switches: %" SCNu64 " nonvoluntary_ctxt_switches: %" SCNu64, &wanted, &other) != 2)
-        return false;
+    if (!number_of(text, "\nvoluntary_ctxt_switches:", &wanted)) return false;
+    if (!number_of(text, "\nnonvoluntary_ctxt_switches:", &other)) return false;
     *count = wanted + other;
     return true;
 }
@@ -173,7 +187,7 @@ static void note_stop(target *t) {
 
 static void let_go(target *t) {
     live *l = t->own;
-    ptrace(PTRACE_DETACH, l->thread, NULL, (void *)(intptr_t)l->signal);
+    ptrace(PTRACE_DETACH, l->thread, NULL, other_pointer((uint64_t)l->signal));
     *l = (live){0};
     note_stop(t);
     be_urgent(false);

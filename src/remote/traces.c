@@ -133,7 +133,7 @@ static uint64_t fork_of(target *t, const remote_vm *vm, uint64_t way, uint64_t o
 static bool is_way(target *t, const remote_vm *vm, uint64_t pc) {
     enum { NEAR = 512 };
     vm_ins code[2 * NEAR];
-    uint64_t from = pc - 4 * NEAR;
+    uint64_t from = pc - UINT64_C(4) * NEAR;
     if (!target_read(t, from, code, sizeof code)) return true;
     for (unsigned i = 1; i < 2 * NEAR; i++) {
         vm_op op = remote_op(vm, code[i]), before = remote_op(vm, code[i - 1]);

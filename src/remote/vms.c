@@ -104,7 +104,7 @@ static void find_version(target *t, remote_vm *vm, const remote_vms *found) {
     vm->code = code;
     of = target_map_at(t, code);
     for (size_t i = 0; i < found->n; i++) {
-        if (found->list[i].code != code && i < DIFFERENT_MAX) continue;
+        if (i < DIFFERENT_MAX && found->list[i].code != code) continue;
         memcpy(vm->version, found->list[i].version, sizeof vm->version);
         return;
     }

@@ -11,6 +11,8 @@
 #include "../vm/vm_ops.h"
 #include "target.h"
 
+#define REMOTE_WORD UINT64_C(8) /* bytes of a stack slot */
+
 enum { REMOTE_VMS_MAX = 4096, REMOTE_G_SIZE = 512, REMOTE_VERSION_MAX = 48 };
 
 typedef struct remote_vm {

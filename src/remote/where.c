@@ -178,7 +178,7 @@ static where_result stored(target *t, const remote_vm *vm, remote_where *w) {
     if (!target_u64(t, w->base - 16, &value)) return WHERE_BROKEN;
     if (!remote_read_func(t, vm, remote_object(value, VM_TYPE_FUNC), &f)) return WHERE_BROKEN;
     if (!f.is_lua) return WHERE_OK;
-    if (th->cframe == 0 || !target_u64(t, th->cframe + 8 * VM_CFRAME_PC, &pc)) return WHERE_BROKEN;
+    if (th->cframe == 0 || !target_u64(t, th->cframe + REMOTE_WORD * VM_CFRAME_PC, &pc)) return WHERE_BROKEN;
     if (pc < f.header || pc > f.header + 4 * (uint64_t)f.n_ins) return WHERE_BROKEN;
     w->pc = pc;
     return WHERE_OK;
@@ -186,7 +186,7 @@ static where_result stored(target *t, const remote_vm *vm, remote_where *w) {
 
 static where_result interpreting(target *t, const remote_vm *vm, const target_regs *r, remote_where *w) {
     uint64_t cframe = w->thread.cframe, word;
-    if (cframe == 0 || !target_u64(t, cframe + 8 * VM_CFRAME_L, &word) || word != w->thread.address)
+    if (cframe == 0 || !target_u64(t, cframe + REMOTE_WORD * VM_CFRAME_L, &word) || word != w->thread.address)
         return WHERE_MOVING;
     if (r == NULL || r->sp == 0) return WHERE_UNKNOWN;
     if (r->sp == cframe) return agree(t, vm, r, r->base, w);

@@ -25,16 +25,21 @@ static int resume(lua_State *L) {
     return 0;
 }
 
-static const char *const PROGRAMS[] = {
-    "local function loop() while true do local x = 1 end end\nlocal function spins() loop() return 1 end\nspins()",
-    "local function waits() wait() return 1 end\nwaits()",
-    "local function inside() wait() return 1 end\nlocal function outside() resume(inside) return 1 end\noutside()",
-    "local ffi = require 'ffi'\nffi.cdef 'void qsort(void *, size_t, size_t, int (*)(void *, void *))'\n"
-    "local function compare(a, b) wait() return 0 end\nlocal function sorts()\n"
-    "local a = ffi.new('int[2]') ffi.C.qsort(a, 2, 4, compare) return 1\nend\nsorts()",
-    "local ffi = require 'ffi'\nffi.cdef 'int usleep(unsigned)'\nlocal usleep = ffi.C.usleep\n"
-    "local function naps()\nfor i = 1, 1e9 do usleep(math.floor(i / 200) * 1e8 + 1) end\nend\nnaps()",
-};
+#define SPINS                                                   \
+    "local function loop() while true do local x = 1 end end\n" \
+    "local function spins() loop() return 1 end\nspins()"
+#define WAITS "local function waits() wait() return 1 end\nwaits()"
+#define RESUMES \
+    "local function inside() wait() return 1 end\nlocal function outside() resume(inside) return 1 end\noutside()"
+#define CALLS_BACK                                                                                        \
+    "local ffi = require 'ffi'\nffi.cdef 'void qsort(void *, size_t, size_t, int (*)(void *, void *))'\n" \
+    "local function compare(a, b) wait() return 0 end\nlocal function sorts()\n"                          \
+    "local a = ffi.new('int[2]') ffi.C.qsort(a, 2, 4, compare) return 1\nend\nsorts()"
+#define NAPS                                                                                    \
+    "local ffi = require 'ffi'\nffi.cdef 'int usleep(unsigned)'\nlocal usleep = ffi.C.usleep\n" \
+    "local function naps()\nfor i = 1, 1e9 do usleep(math.floor(i / 200) * 1e8 + 1) end\nend\nnaps()"
+
+static const char *const PROGRAMS[] = {SPINS, WAITS, RESUMES, CALLS_BACK, NAPS};
 enum { N_PROGRAMS = sizeof(PROGRAMS) / sizeof(PROGRAMS[0]) };
 
 static void *run(void *arg) {
