@@ -153,6 +153,7 @@ sample_result remote_sample_vm(target *t, remote_vm *vm, const sample_options *o
     uint64_t sp;
     s->n = 0;
     s->stopped_ns = 0;
+    if (!target_lives(t)) return SAMPLE_GONE;
     target_forget(t);
     pid_t thread = find_thread(t, vm, s->thread, &denied);
     s->thread = thread;

@@ -156,6 +156,10 @@ const target_map *target_map_at(const target *t, uint64_t address) {
     return low < t->n_maps && t->maps[low].start <= address ? &t->maps[low] : NULL;
 }
 
+bool target_lives(target *t) {
+    return t->ops->lives(t);
+}
+
 bool target_remap(target *t) {
     return t->ops->remap(t);
 }

@@ -59,6 +59,8 @@ void target_close(target *t);
 /* The process; of a core file the one it was, or 0. */
 pid_t target_pid(const target *t);
 bool target_is_core(const target *t);
+/* False once the process has ended, also where another has its number by now. */
+bool target_lives(target *t);
 
 /* Copy `len` bytes at `from`. False where not all of them can be had. */
 bool target_read(target *t, uint64_t from, void *to, size_t len);

@@ -280,6 +280,11 @@ static bool core_thread_runs(target *t, pid_t thread, uint64_t *count) {
     return thread_of(t, thread) != NULL;
 }
 
+static bool core_lives(target *t) {
+    (void)t;
+    return true;
+}
+
 static bool core_remap(target *t) {
     (void)t;
     return true;
@@ -309,6 +314,7 @@ static void core_close(target *t) {
 }
 
 static const target_ops CORE = {.read = core_read,
+                                .lives = core_lives,
                                 .remap = core_remap,
                                 .threads = core_threads,
                                 .thread = core_thread_state,

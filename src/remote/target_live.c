@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -22,6 +24,7 @@
 #include "target_ops.h"
 
 typedef struct live {
+    int pidfd;    /* refers to this process whoever has its number later; -1: the kernel has none */
     pid_t thread; /* the one that is stopped, or that we wait for; 0: none */
     bool stopped;
     int signal; /* that arrived for it meanwhile */
@@ -41,6 +44,13 @@ static size_t live_read(target *t, uint64_t from, void *to, size_t len) {
     struct iovec there = {.iov_base = other_pointer(from), .iov_len = len};
     ssize_t n = process_vm_readv(t->pid, &here, 1, &there, 1, 0);
     return n > 0 ? (size_t)n : 0;
+}
+
+static bool live_lives(target *t) {
+    const live *l = t->own;
+    struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
+    if (l->pidfd >= 0) return poll(&p, 1, 0) == 0;
+    return kill(t->pid, 0) == 0 || errno == EPERM;
 }
 
 static bool live_remap(target *t) {
@@ -188,7 +198,7 @@ static void note_stop(target *t) {
 static void let_go(target *t) {
     live *l = t->own;
     ptrace(PTRACE_DETACH, l->thread, NULL, other_pointer((uint64_t)l->signal));
-    *l = (live){0};
+    *l = (live){.pidfd = l->pidfd};
     note_stop(t);
     be_urgent(false);
 }
@@ -201,7 +211,7 @@ static bool live_stop(target *t, pid_t thread, target_regs *regs) {
     }
     errno = 0;
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) return false;
-    *l = (live){.thread = thread};
+    *l = (live){.pidfd = l->pidfd, .thread = thread};
     t->stopped_at = target_now_ns();
     t->stopped_ns = 0;
     be_urgent(true);
@@ -239,11 +249,15 @@ static void live_resume(target *t) {
 /* ---- Opening ---- */
 
 static void live_close(target *t) {
+    const live *l = t->own;
+    if (l == NULL) return;
     live_resume(t);
+    if (l->pidfd >= 0) close(l->pidfd);
     free(t->own);
 }
 
 static const target_ops LIVE = {.read = live_read,
+                                .lives = live_lives,
                                 .remap = live_remap,
                                 .threads = live_threads,
                                 .thread = live_thread,
@@ -272,6 +286,7 @@ target *target_open(pid_t pid, target_error *error) {
     if (t == NULL) return NULL;
     t->own = calloc(1, sizeof(live));
     if (t->own != NULL) {
+        *(live *)t->own = (live){.pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
         prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* short sleeps while a thread stands are to be short */
         errno = 0;
         if (live_remap(t)) {

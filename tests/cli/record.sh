@@ -69,6 +69,13 @@ sleep 1
 stop "$pid"
 check "the end of the process ends it" wait $recorder
 check "and it still writes then" test -s "$work/gone.folded"
+# As soon as its parent has noticed, there is no trace of it any more.
+luajit -e "local t = os.clock() + 1.5 while os.clock() < t do end" &
+short=$!
+(sleep 0.3 && exec timeout 20 "$ljinspect" record -o "$work/short.folded" $short 2>"$work/said") &
+recorder=$!
+wait $short
+check "also when it is reaped" wait $recorder
 
 start luajit -e 'print "." io.flush() io.read()'
 wait_for .
