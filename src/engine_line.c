@@ -169,7 +169,7 @@ static void on_new_thread(line_engine *e, lua_State *L, const lua_Debug *ar) {
 /* What is due beside hits: a waiting change, the end. */
 static void attend(line_engine *e, lua_State *L) {
     if (atomic_exchange(&e->wake.requested, false)) e->base.host.safepoint(e->base.host.owner, L);
-    if (e->arms == 0) finish(e, L);
+    if (e->arms == 0 && !atomic_load(&e->wake.requested)) finish(e, L); /* it may have asked for another safepoint */
 }
 
 /* Control is at a line that hooks name, or visits are open. */
@@ -331,6 +331,13 @@ static void line_wake_vm(engine *base) {
         install(e, base->host.anchor);
 }
 
+static void line_wake_vm_here(engine *base) {
+    line_engine *e = (line_engine *)base;
+    atomic_store(&e->wake.requested, true);
+    line_wake_here(&e->wake);
+    install(e, base->host.anchor);
+}
+
 static void line_awake(engine *base, lua_State *L) {
     line_engine *e = (line_engine *)base;
     atomic_store(&e->wake.requested, false);
@@ -363,6 +370,7 @@ const engine_class engine_line = {
     .disarm = line_disarm,
     .locate = line_locate,
     .wake = line_wake_vm,
+    .wake_here = line_wake_vm_here,
     .awake = line_awake,
     .maintain = line_maintain,
     .watching = line_watching,

@@ -14,6 +14,8 @@
 
 #include "context.h"
 #include "digest.h"
+#include "follow.h"
+#include "host.h"
 #include "listing.h"
 #include "log.h"
 #include "trust.h"
@@ -27,8 +29,9 @@ struct hooksfile {
     char *path; /* absolute */
     int delay_ms;
     unsigned flags;
-    engine *engine; /* the context's: woken by the watcher's thread */
-    watcher *watcher;
+    engine *engine;    /* the context's: woken by the watcher's thread */
+    watcher *watcher;  /* NULL: it is to start later */
+    follower follower; /* with LJINSPECT_WATCH_FORK */
     watch_state state; /* as last dealt with */
     uint64_t content;  /* digest of what was last applied */
     bool refused;      /* it could not be read or was not trusted: that is logged once per state */
@@ -216,7 +219,36 @@ static void announce(hooksfile *f, context *c, lua_State *L) {
                     f->path, strerror(reason), f->delay_ms);
 }
 
+static int start_watcher(hooksfile *f, watcher **out);
+
+/* Start the watcher that was to start later, or one for a child process; 0 or an ljinspect_error, logged. */
+static int begin(hooksfile *f, context *c, lua_State *L) {
+    watcher *now;
+    int error = start_watcher(f, &now);
+    if (error != 0) {
+        int reason = errno;
+        log_message(c, L, LJINSPECT_ERROR, "hooks file %s cannot be watched: %s", f->path,
+                    error == LJINSPECT_ERR_SYSTEM ? strerror(reason) : ljinspect_strerror(error));
+        errno = reason;
+        return error;
+    }
+    watch_stop(f->watcher);
+    f->watcher = now;
+    f->announced = false;
+    return 0;
+}
+
+/* Whether there is no watcher in this process, and there should be. */
+static bool is_late(const hooksfile *f) {
+    if (f->watcher == NULL) return true;
+    return (f->flags & LJINSPECT_WATCH_FORK) != 0 && watch_mode(f->watcher) == WATCH_FORKED;
+}
+
 static int poll_once(hooksfile *f, context *c, lua_State *L) {
+    if (is_late(f)) {
+        int error = begin(f, c, L);
+        if (error != 0) return error;
+    }
     if (!f->announced) announce(f, c, L);
     bool reported = watch_take(f->watcher);
     c->engine->class->awake(c->engine, L);
@@ -262,6 +294,33 @@ int hooksfile_poll(hooksfile *f, context *c, lua_State *L) {
     return result;
 }
 
+static void wake_here(engine *e) {
+    (e->class->wake_here != NULL ? e->class->wake_here : e->class->wake)(e);
+}
+
+static void ask_host(lua_State *L, context *c, void *ready) {
+    (void)c;
+    *(bool *)ready = host_ready(L);
+}
+
+void hooksfile_safepoint(hooksfile *f, context *c, lua_State *L) {
+    if (is_late(f) && !c->applying && !f->polling) {
+        bool ready = false;
+        f->polling = true; /* the host is asked by calling it */
+        if (context_call(c, L, ask_host, &ready, 0) != 0) lua_pop(L, 1);
+        f->polling = false;
+        if (f->stopped) {
+            hooksfile_stop(f, c, L);
+            return;
+        }
+        if (!ready) {
+            wake_here(f->engine);
+            return;
+        }
+    }
+    hooksfile_poll(f, c, L);
+}
+
 /* ---- Watching ---- */
 
 static void wake(void *arg) {
@@ -289,7 +348,28 @@ static char *absolute(const char *path) {
 /* Whether `f` already does what is asked for. A watcher that was left behind in the parent process does not. */
 static bool serves(const hooksfile *f, const char *path, int delay_ms, unsigned flags) {
     return strcmp(f->path, path) == 0 && f->delay_ms == delay_ms && f->flags == flags &&
-           watch_mode(f->watcher) != WATCH_FORKED;
+           (f->watcher == NULL || watch_mode(f->watcher) != WATCH_FORKED);
+}
+
+/* 0 with *out set, or an ljinspect_error (errno set for _SYSTEM). */
+static int start_watcher(hooksfile *f, watcher **out) {
+    const watch_options options = {.path = f->path,
+                                   .delay_ms = f->delay_ms,
+                                   .poll_only = (f->flags & LJINSPECT_WATCH_POLL) != 0,
+                                   .wake = wake,
+                                   .owner = f};
+    if ((f->flags & LJINSPECT_WATCH_FORK) != 0 && !follow(&f->follower, f->engine)) return LJINSPECT_ERR_NOMEM;
+    int failed = watch_start(&options, out);
+    if (failed == 0) return 0;
+    errno = -failed;
+    return failed == -ENOMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_SYSTEM;
+}
+
+/* The first safepoint starts the watcher. */
+static int start_later(hooksfile *f) {
+    if ((f->flags & LJINSPECT_WATCH_FORK) != 0 && !follow(&f->follower, f->engine)) return LJINSPECT_ERR_NOMEM;
+    wake_here(f->engine);
+    return 0;
 }
 
 int hooksfile_start(context *c, lua_State *L, const char *path, int delay_ms, unsigned flags, hooksfile **out) {
@@ -316,21 +396,17 @@ int hooksfile_start(context *c, lua_State *L, const char *path, int delay_ms, un
         lua_pop(L, 1);
         goto fail;
     }
-    const watch_options options = {.path = f->path,
-                                   .delay_ms = delay_ms,
-                                   .poll_only = (flags & LJINSPECT_WATCH_POLL) != 0,
-                                   .wake = wake,
-                                   .owner = f};
-    int failed = watch_start(&options, &f->watcher);
-    if (failed != 0) {
+    error = (flags & LJINSPECT_WATCH_LATER) != 0 ? start_later(f) : start_watcher(f, &f->watcher);
+    if (error != 0) {
+        int reason = errno;
         if (c->file == NULL) c->engine->class->watching(c->engine, L, false);
-        errno = -failed;
-        error = failed == -ENOMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_SYSTEM;
+        errno = reason;
         goto fail;
     }
     *out = f;
     return 0;
 fail:
+    follow_end(&f->follower);
     free(f->path);
     free(f);
     return error;
@@ -341,6 +417,7 @@ void hooksfile_stop(hooksfile *f, context *c, lua_State *L) {
         f->stopped = true;
         return;
     }
+    follow_end(&f->follower);
     watch_stop(f->watcher);
     if (c->file == NULL || c->file == f) {
         c->engine->class->awake(c->engine, L);
@@ -351,7 +428,7 @@ void hooksfile_stop(hooksfile *f, context *c, lua_State *L) {
 }
 
 bool hooksfile_waiting(const hooksfile *f) {
-    return watch_waiting(f->watcher);
+    return is_late(f) || watch_waiting(f->watcher);
 }
 
 const char *hooksfile_path(const hooksfile *f) {
@@ -359,6 +436,7 @@ const char *hooksfile_path(const hooksfile *f) {
 }
 
 const char *hooksfile_watcher(const hooksfile *f) {
+    if (f->watcher == NULL) return "off";
     switch (watch_mode(f->watcher)) {
     case WATCH_INOTIFY: return "inotify";
     case WATCH_POLLING: return "polling";
