@@ -50,12 +50,12 @@ static void add(text *t, const char *format, ...) {
 }
 
 /* Control characters are escaped, so that a value forges no line and drives no terminal. */
-static void add_escaped(text *t, const char *s, size_t len, size_t max) {
-    for (size_t i = 0; i < len && i < max; i++) {
+static void add_escaped(text *t, const char *s, size_t len, bool quoted) {
+    for (size_t i = 0; i < len && i < STRING_MAX; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c == '\n')
             add(t, "\\n");
-        else if (c == '"' || c == '\\')
+        else if (quoted && (c == '"' || c == '\\'))
             add(t, "\\%c", c);
         else if (c < 0x20 || c == 0x7f)
             add(t, "\\x%02x", (unsigned)c);
@@ -93,7 +93,7 @@ static void add_table(text *t, lua_State *L, int index) {
         if (lua_type(L, key) == LUA_TSTRING) {
             size_t len;
             const char *name = lua_tolstring(L, key, &len);
-            add_escaped(t, name, len, STRING_MAX);
+            add_escaped(t, name, len, false);
             add(t, " = ");
         } else if (lua_type(L, key) != LUA_TNUMBER || lua_tonumber(L, key) != n) {
             add(t, "[");
@@ -116,7 +116,7 @@ static void add_value(text *t, lua_State *L, int index, bool inner) {
     case LUA_TSTRING:
         s = lua_tolstring(L, index, &len);
         add(t, "\"");
-        add_escaped(t, s, len, STRING_MAX);
+        add_escaped(t, s, len, true);
         add(t, "\"");
         if (len > STRING_MAX) add(t, "... (%zu bytes)", len);
         break;
@@ -179,7 +179,7 @@ static void add_stack(text *t, lua_State *L) {
         if (end == NULL) end = line + strlen(line);
         add(t, "    ");
         if (*line == '\t') add(t, "  "), line++;
-        add_escaped(t, line, (size_t)(end - line), STRING_MAX);
+        add_escaped(t, line, (size_t)(end - line), false);
         add(t, "\n");
     }
     lua_pop(L, 1);

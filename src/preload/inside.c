@@ -62,33 +62,26 @@ static bool is_inside(void) {
 /* These are in the executable; nothing but dlsym() can name them here. */
 typedef int (*load_file_fn)(struct lua_State *L, const char *path);
 typedef int (*load_buffer_fn)(struct lua_State *L, const char *code, size_t size, const char *name);
-typedef void (*call_fn)(struct lua_State *L, int arguments, int results);
 typedef int (*error_fn)(struct lua_State *L);
 
-static void *executable_function(const char *name) {
-    return dlsym(RTLD_DEFAULT, name);
-}
-
-/* Run what the user has set LUA_INIT to, as luajit does (luajit.c, handle_luainit). Raises the errors of that. */
-static int run_users(struct lua_State *L) {
+/* Push what the user has set LUA_INIT to, compiled as luajit does (luajit.c, handle_luainit). Returns 1; 0 where there
+ * is none. Raises the errors of compiling. */
+static int push_users(struct lua_State *L) {
     union {
         void *object;
         load_file_fn load_file;
         load_buffer_fn load_buffer;
-        call_fn call;
         error_fn error;
-    } load_file = {.object = executable_function("luaL_loadfile")},
-      load_buffer = {.object = executable_function("luaL_loadbuffer")},
-      call = {.object = executable_function("lua_call")}, error = {.object = executable_function("lua_error")};
-    if (load_file.object == NULL || load_buffer.object == NULL || call.object == NULL || error.object == NULL) return 0;
+    } load_file = {.object = dlsym(RTLD_DEFAULT, "luaL_loadfile")},
+      load_buffer = {.object = dlsym(RTLD_DEFAULT, "luaL_loadbuffer")},
+      error = {.object = dlsym(RTLD_DEFAULT, "lua_error")};
+    if (users == NULL || load_file.object == NULL || load_buffer.object == NULL || error.object == NULL) return 0;
     int status = users[0] == '@' ? load_file.load_file(L, users + 1)
                                  : load_buffer.load_buffer(L, users, strlen(users), "=LUA_INIT");
-    if (status != 0) return error.error(L);
-    call.call(L, 0, 0);
-    return 0;
+    return status == 0 ? 1 : error.error(L);
 }
 
-/* A C function for Lua. */
+/* A C function for Lua: attaches, and returns what is to run then. */
 __attribute__((visibility("default"))) int ljinspect_preload_attach(struct lua_State *L);
 
 int ljinspect_preload_attach(struct lua_State *L) {
@@ -97,13 +90,13 @@ int ljinspect_preload_attach(struct lua_State *L) {
     else
         unsetenv(variable);
     loading_attach_inside(L);
-    return users != NULL ? run_users(L) : 0;
+    return push_users(L);
 }
 
 /* `path` may hold anything: every byte as Lua's decimal escape. */
 static char *make_code(const char *path) {
     static const char before[] = "local f = package.loadlib(\"",
-                      after[] = "\", \"ljinspect_preload_attach\") if f then f() end";
+                      after[] = "\", \"ljinspect_preload_attach\") f = f and f() if f then return f() end";
     size_t size = sizeof before + sizeof after + 4 * strlen(path);
     char *code = malloc(size), *at = code;
     if (code == NULL) return NULL;
