@@ -339,7 +339,7 @@ static void line_wake_vm(engine *base) {
 static void line_wake_vm_here(engine *base) {
     line_engine *e = (line_engine *)base;
     atomic_store(&e->wake.requested, true);
-    line_wake_here(&e->wake);
+    wake_here(&e->wake);
     install(e, base->host.anchor);
 }
 
