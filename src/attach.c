@@ -102,13 +102,16 @@ static void set_state(lua_State *L, int state) {
     lua_rawseti(L, LUA_REGISTRYINDEX, ATTACHED_KEY);
 }
 
-/* The VM is woken for that, but what LuaJIT does meanwhile can undo it: take every chance. */
+/* Begin with the hooks file, or look again when what was just loaded runs. */
 static int begin_if_ready(lua_State *L) {
     int error;
     context *c = context_find(L, &error);
     if (c == NULL) return 0;
     if (c->file != NULL) hooksfile_safepoint(c->file, c, L);
-    if (c->file == NULL || strcmp(hooksfile_watcher(c->file), "off") != 0) set_state(L, DONE);
+    if (c->file == NULL || strcmp(hooksfile_watcher(c->file), "off") != 0)
+        set_state(L, DONE);
+    else
+        hooksfile_rouse(c->file);
     return 0;
 }
 

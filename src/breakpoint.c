@@ -64,16 +64,24 @@ static void add_escaped(text *t, const char *s, size_t len, bool quoted) {
     }
 }
 
+/* A chunk's name is whatever the program has given it. */
+static void add_name(text *t, const char *name) {
+    add_escaped(t, name, strlen(name), false);
+}
+
 /* ---- Values, without metamethods ---- */
 
 static void add_function(text *t, lua_State *L, int index) {
     lua_Debug ar;
     lua_pushvalue(L, index);
     lua_getinfo(L, ">S", &ar);
-    if (strcmp(ar.what, "C") == 0)
+    if (strcmp(ar.what, "C") == 0) {
         add(t, "function (C)");
-    else
-        add(t, "function %s:%d", ar.short_src, ar.linedefined);
+        return;
+    }
+    add(t, "function ");
+    add_name(t, ar.short_src);
+    add(t, ":%d", ar.linedefined);
 }
 
 static void add_value(text *t, lua_State *L, int index, bool inner);
@@ -198,7 +206,9 @@ static int show(ljinspect_hit *hit, void *userdata) {
     t->len = 0;
     t->cut = false;
     if (ljinspect_hit_frame(hit, "nSl", &ar)) ljinspect_getname(L, &ar, name, sizeof name);
-    add(t, "ljinspect: breakpoint %s:%d, hit %u: %s\n", b->file, b->line, hits, name);
+    add(t, "ljinspect: breakpoint %s:%d, hit %u: ", b->file, b->line, hits);
+    add_name(t, name);
+    add(t, "\n");
     add_locals(t, hit);
     add_upvalues(t, hit);
     add_stack(t, L);

@@ -174,7 +174,7 @@ static void on_new_thread(line_engine *e, lua_State *L, const lua_Debug *ar) {
 /* What is due beside hits: a waiting change, the end. */
 static void attend(line_engine *e, lua_State *L) {
     if (atomic_exchange(&e->wake.requested, false)) e->base.host.safepoint(e->base.host.owner, L);
-    if (e->arms == 0 && !atomic_load(&e->wake.requested)) finish(e, L); /* it may have asked for another safepoint */
+    if (e->arms == 0) finish(e, L);
 }
 
 /* Control is at a line that hooks name, or visits are open. */
@@ -244,6 +244,7 @@ static void on_event(line_engine *e, lua_State *L, lua_Debug *ar) {
 
 static bool line_cycle(void *line, lua_State *L) {
     line_engine *e = line;
+    if (e->base.host.change_waiting(e->base.host.owner)) atomic_store(&e->wake.requested, true);
     if (e->arms > 0 || atomic_load(&e->wake.requested)) install(e, L);
     return e->arms > 0 || e->watching;
 }

@@ -36,6 +36,7 @@ struct hooksfile {
     uint64_t content;     /* digest of what was last applied */
     bool refused;         /* it could not be read or was not trusted: that is logged once per state */
     bool fresh;           /* the file was written so shortly before it was read that a later write may look the same */
+    bool unwatched;       /* no watcher could be started: that is logged once, and tried again */
     bool announced;       /* the log says that it is watched */
     bool applied;         /* the hooks in force are this file's */
     bool polling;         /* hooksfile_poll runs */
@@ -227,11 +228,14 @@ static int begin(hooksfile *f, context *c, lua_State *L) {
     int error = start_watcher(f, &now);
     if (error != 0) {
         int reason = errno;
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s cannot be watched: %s", f->path,
-                    error == LJINSPECT_ERR_SYSTEM ? strerror(reason) : ljinspect_strerror(error));
+        if (!f->unwatched)
+            log_message(c, L, LJINSPECT_ERROR, "hooks file %s cannot be watched: %s", f->path,
+                        error == LJINSPECT_ERR_SYSTEM ? strerror(reason) : ljinspect_strerror(error));
+        f->unwatched = true;
         errno = reason;
         return error;
     }
+    f->unwatched = false;
     watch_share_stop(f->watcher);
     f->watcher = now;
     f->announced = false;
@@ -313,12 +317,13 @@ void hooksfile_safepoint(hooksfile *f, context *c, lua_State *L) {
             hooksfile_stop(f, c, L);
             return;
         }
-        if (!ready) {
-            wake_here(f->engine);
-            return;
-        }
+        if (!ready) return;
     }
     hooksfile_poll(f, c, L);
+}
+
+void hooksfile_rouse(hooksfile *f) {
+    if (is_late(f)) wake_here(f->engine);
 }
 
 /* ---- Watching ---- */
@@ -359,7 +364,7 @@ static int start_watcher(hooksfile *f, watch_share **out) {
                                    .wake = wake,
                                    .owner = f};
     if ((f->flags & LJINSPECT_WATCH_FORK) != 0 && !follow(&f->follower, f->engine)) return LJINSPECT_ERR_NOMEM;
-    int failed = watch_share_start(&options, out);
+    int failed = watch_share_start(&options, (f->flags & LJINSPECT_WATCH_FORK) != 0, out);
     if (failed == 0) return 0;
     errno = -failed;
     return failed == -ENOMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_SYSTEM;

@@ -26,8 +26,12 @@ void hooksfile_stop(hooksfile *f, struct context *c, lua_State *L);
 int hooksfile_poll(hooksfile *f, struct context *c, lua_State *L);
 
 /* What is to be done at a safepoint: hooksfile_poll, but a watcher that is to start later, or anew in a child process,
- * only if the host is ready for it; else the VM is woken again. */
+ * only if the host is ready for it. If it is not, the next safepoint comes with a garbage collection, with fork(), or with
+ * hooksfile_rouse: to ask at each step of a host's setting up would make that slow. */
 void hooksfile_safepoint(hooksfile *f, struct context *c, lua_State *L);
+
+/* VM's thread: code was loaded and will run, perhaps as the first of a host that is ready now. */
+void hooksfile_rouse(hooksfile *f);
 
 /* Whether a change waits, or the watcher is to start. Any thread. */
 bool hooksfile_waiting(const hooksfile *f);

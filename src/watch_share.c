@@ -11,6 +11,7 @@ typedef struct hub {
     char *path;
     int delay_ms;
     bool poll_only;
+    bool lasting; /* a share has asked for that */
     watch_share *first;
     struct hub *next;
 } hub;
@@ -26,6 +27,7 @@ struct watch_share {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the hubs, and their lists */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static hub *hubs;
+static hub *idle; /* one of `hubs`, without shares, or NULL */
 static bool fork_safe;
 
 static void take_lock(void) {
@@ -36,9 +38,31 @@ static void leave_lock(void) {
     pthread_mutex_unlock(&lock);
 }
 
+static void free_hub(hub *h) {
+    if (h == NULL) return;
+    watch_stop(h->watcher);
+    free(h->path);
+    free(h);
+}
+
+static void unlink_hub(const hub *h) {
+    hub **link = &hubs;
+    while (*link != h) link = &(*link)->next;
+    *link = h->next;
+}
+
+/* A child has none of its parent's watchers. */
+static void in_child(void) {
+    hub *gone = idle;
+    idle = NULL;
+    if (gone != NULL) unlink_hub(gone);
+    pthread_mutex_unlock(&lock);
+    free_hub(gone);
+}
+
 /* A child must not find the lock held by a thread that it does not have. */
 static void register_fork(void) {
-    fork_safe = pthread_atfork(take_lock, leave_lock, leave_lock) == 0;
+    fork_safe = pthread_atfork(take_lock, leave_lock, in_child) == 0;
 }
 
 /* On the watcher's thread, which alone makes reports: none comes between looking and taking. */
@@ -87,13 +111,18 @@ static int make_hub(const watch_options *o, hub **out) {
     return 0;
 }
 
-static void free_hub(hub *h) {
-    watch_stop(h->watcher);
-    free(h->path);
-    free(h);
+/* The hub has lost its last share: what is to be freed now, it or the one that was idle before, or NULL. */
+static hub *let_go(hub *h) {
+    hub *gone = h;
+    if (h->lasting && watch_mode(h->watcher) != WATCH_FORKED) {
+        gone = idle;
+        idle = h;
+    }
+    if (gone != NULL) unlink_hub(gone);
+    return gone;
 }
 
-int watch_share_start(const watch_options *options, watch_share **out) {
+int watch_share_start(const watch_options *options, bool lasting, watch_share **out) {
     *out = NULL;
     if (options->path == NULL) return -EINVAL;
     if (pthread_once(&once, register_fork) != 0 || !fork_safe) return -ENOMEM;
@@ -106,6 +135,8 @@ int watch_share_start(const watch_options *options, watch_share **out) {
     s->hub = find_hub(options);
     if (s->hub == NULL) error = make_hub(options, &s->hub);
     if (error == 0) {
+        if (s->hub == idle) idle = NULL;
+        s->hub->lasting |= lasting;
         atomic_store(&s->seen, watch_reports(s->hub->watcher));
         s->next = s->hub->first;
         if (s->next != NULL) s->next->prev = s;
@@ -122,17 +153,13 @@ int watch_share_start(const watch_options *options, watch_share **out) {
 
 void watch_share_stop(watch_share *s) {
     if (s == NULL) return;
-    hub *h = s->hub, **link = &hubs;
+    hub *h = s->hub, *gone = NULL;
     pthread_mutex_lock(&lock);
     *(s->prev != NULL ? &s->prev->next : &h->first) = s->next;
     if (s->next != NULL) s->next->prev = s->prev;
-    bool last = h->first == NULL;
-    if (last) {
-        while (*link != h) link = &(*link)->next;
-        *link = h->next;
-    }
+    if (h->first == NULL) gone = let_go(h);
     pthread_mutex_unlock(&lock);
-    if (last) free_hub(h); /* without the lock: it waits for a running wake_all() */
+    free_hub(gone); /* without the lock: it waits for a running wake_all() */
     free(s);
 }
 

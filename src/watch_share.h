@@ -11,8 +11,10 @@
 typedef struct watch_share watch_share;
 
 /* As watch_start(); what is in use for the same path, delay and way of looking is shared. `wake` is called on the
- * watcher's thread, also for other VMs' changes; it must not call a function of this header. */
-int watch_share_start(const watch_options *options, watch_share **out);
+ * watcher's thread, also for other VMs' changes; it must not call a function of this header. `lasting`: the watcher may
+ * stay when the last share has stopped, for the next VM (closing an inotify instance takes the kernel some 10 ms). At most
+ * one in a process does. */
+int watch_share_start(const watch_options *options, bool lasting, watch_share **out);
 
 /* As the functions of watch.h with these names. */
 void watch_share_stop(watch_share *s);

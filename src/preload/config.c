@@ -7,13 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "inside.h"
 #include "loading.h"
 
 struct config config;
-static pid_t process; /* the one that started, not its forked children */
+static pid_t process;          /* the one that started, not its forked children */
+static struct stat verbose_is; /* what config.verbose_fd refers to */
 
 bool config_wanted(void) {
     return config.hooks_file != NULL || config.breakpoints != NULL;
@@ -42,6 +44,18 @@ static int number_in(const char *name, int otherwise) {
     return *end == '\0' && n >= 0 && n <= INT_MAX ? (int)n : otherwise;
 }
 
+/* A descriptor far from those that programs choose by number (shells: up to 9, and from 10 on). */
+static void keep_stderr(void) {
+    config.verbose_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 200);
+    if (config.verbose_fd >= 0) fstat(config.verbose_fd, &verbose_is);
+}
+
+/* The program may have closed it and opened another file in its place. */
+static bool is_stderr_still(void) {
+    struct stat now;
+    return fstat(config.verbose_fd, &now) == 0 && now.st_dev == verbose_is.st_dev && now.st_ino == verbose_is.st_ino;
+}
+
 /* Before main(). glibc passes main's arguments to constructors, too. */
 __attribute__((constructor)) static void start(int argc, char **argv) {
     int saved = errno;
@@ -51,12 +65,12 @@ __attribute__((constructor)) static void start(int argc, char **argv) {
     int verbose = number_in("LJINSPECT_VERBOSE", 0);
     process = getpid();
     config.verbose_fd = -1;
-    if (verbose == 1 || verbose == (int)process) config.verbose_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (verbose == 1 || verbose == (int)process) keep_stderr();
     if (config_wanted()) inside_start(argc, argv);
     errno = saved;
 }
 
 __attribute__((destructor)) static void end(void) {
-    if (config.verbose_fd >= 0 && process == getpid() && !loading_seen())
+    if (config.verbose_fd >= 0 && process == getpid() && !loading_seen() && is_stderr_still())
         dprintf(config.verbose_fd, "ljinspect: %s used no LuaJIT that can be attached to\n", program_invocation_name);
 }

@@ -14,7 +14,8 @@
 struct lua_State;
 
 static const char variable[] = "LUA_INIT";
-static char *users; /* LUA_INIT as the user has set it; NULL: not set */
+static char *users;        /* LUA_INIT as the user has set it; NULL: not set */
+static bool users_pending; /* it is still to be run */
 
 /* ---- Is it one? ---- */
 
@@ -33,12 +34,14 @@ static int search_executable(struct dl_phdr_info *info, size_t size, void *found
     return 1;
 }
 
-/* luajit -E takes no notice of LUA_INIT (luajit.c, collectargs: options end with the script, "-" or "--"). */
+/* luajit -E takes no notice of LUA_INIT (luajit.c, collectargs: options end with the script, "-" or "--"; -e, -j and -l
+ * take the next word where nothing follows in the same). */
 static bool ignores_environment(int argc, char **argv) {
     for (int i = 1; i < argc && argv[i] != NULL && argv[i][0] == '-'; i++) {
-        if (strcmp(argv[i], "-E") == 0) return true;
-        if (strcmp(argv[i], "-") == 0 || strcmp(argv[i], "--") == 0) return false;
-        if (strcmp(argv[i], "-e") == 0 || strcmp(argv[i], "-l") == 0) i++;
+        const char option = argv[i][1];
+        if (option == 'E') return true;
+        if (option == '\0' || option == '-') return false;
+        if (strchr("ejl", option) != NULL && argv[i][2] == '\0') i++;
     }
     return false;
 }
@@ -75,7 +78,8 @@ static int push_users(struct lua_State *L) {
     } load_file = {.object = dlsym(RTLD_DEFAULT, "luaL_loadfile")},
       load_buffer = {.object = dlsym(RTLD_DEFAULT, "luaL_loadbuffer")},
       error = {.object = dlsym(RTLD_DEFAULT, "lua_error")};
-    if (users == NULL || load_file.object == NULL || load_buffer.object == NULL || error.object == NULL) return 0;
+    if (!users_pending || load_file.object == NULL || load_buffer.object == NULL || error.object == NULL) return 0;
+    users_pending = false;
     int status = users[0] == '@' ? load_file.load_file(L, users + 1)
                                  : load_buffer.load_buffer(L, users, strlen(users), "=LUA_INIT");
     return status == 0 ? 1 : error.error(L);
@@ -111,8 +115,10 @@ void inside_start(int argc, char **argv) {
     if (!is_inside() || ignores_environment(argc, argv) || dladdr(&variable, &self) == 0) return;
     const char *value = getenv(variable);
     char *code = make_code(self.dli_fname);
+    if (value != NULL && code != NULL && strcmp(value, code) == 0) value = NULL; /* a parent has not used it */
     users = value != NULL ? strdup(value) : NULL;
     if (code == NULL || (value != NULL && users == NULL) || setenv(variable, code, 1) != 0)
         config_say("not attached: no memory");
+    users_pending = users != NULL;
     free(code);
 }

@@ -52,6 +52,7 @@ defaults() {
     init=''
     # So long a delay that only the system's notification can have told of a change.
     init_worker='require("ljinspect").init(3600, ngx.config.prefix() .. "hooks/hooks.lua")'
+    daemon=off
     master_process=on
     main=''        # more in nginx.conf, outside of http
     start_with=(env) # what nginx is started with
@@ -67,6 +68,7 @@ write_conf() {
     conf=${conf//@load_modules@/$load_modules}
     conf=${conf//@user@/$user_line}
     conf=${conf//@workers@/$workers}
+    conf=${conf//@daemon@/$daemon}
     conf=${conf//@master_process@/$master_process}
     conf=${conf//@main@/$main}
     conf=${conf//@app@/$here/app}
@@ -87,18 +89,26 @@ launch() {
     write_conf "$1"
     "${start_with[@]}" "$nginx" -p "$1/" -c "$1/nginx.conf" -e "$1/error.log" >>"$1/stdout" 2>&1 &
     launched=$!
-    await serves_or_ended "$1" && ! exited "$launched"
+    if [ "$daemon" = on ]; then
+        wait "$launched" && await serves "$1" && launched=$(<"$1/nginx.pid")
+    else
+        await serves_or_ended "$1" && ! exited "$launched"
+    fi
 }
 
-serves_or_ended() { exited "$launched" || curl -s -o /dev/null --unix-socket "$1/http.sock" http://x/ready; }
+serves() { curl -s -o /dev/null --unix-socket "$1/http.sock" http://x/ready; }
+serves_or_ended() { exited "$launched" || serves "$1"; }
 
-# Stop what launch has started, gracefully; its exit code. Killed where it does not go.
+# Stop what launch has started, gracefully; its exit code, where it is a child of ours. Killed where it does not go.
 land() { # PID
     local code=0
     kill -QUIT "$1" 2>/dev/null
     if ! await exited "$1"; then
         # shellcheck disable=SC2046  # process ids
         kill -KILL "$1" $(children "$1") 2>/dev/null
+        code=137
+    elif [ "$daemon" = on ]; then
+        return 0
     fi
     wait "$1" 2>/dev/null || code=$?
     return "$code"

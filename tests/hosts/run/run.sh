@@ -77,6 +77,12 @@ for luajit in luajit "$LJINSPECT_DEBS/usr/bin/luajit"; do
     inspected -v -b app.lua:4 -- "$luajit" -E app.lua
     is "is not attached to, and told so on request" "$(cat err)" "ljinspect: $luajit used no LuaJIT that can be attached to"
     same
+    # What it starts is attached to, and finds LUA_INIT as it was.
+    echo 'os.execute((...) .. " app.lua inner")' >outer.lua
+    plainly env LD_PRELOAD=libm.so.6 "$luajit" -j off -E outer.lua "$luajit"
+    inspected -b app.lua:4 -n 1 -- "$luajit" -j off -E outer.lua "$luajit"
+    is "a luajit that it starts is hit" "$(count ', hit 1')" 1
+    same
     unset LUA_PATH
 done
 
@@ -181,6 +187,12 @@ for which in luajit luajit2; do
     same
 done
 
+scenario "a plug-in that is closed and opened again"
+with_luajit luajit plainly "$embed/plugin" -3 "$embed/embed_plugin.so" once work.lua
+with_luajit luajit inspected -b work.lua:6 -n 0 -- "$embed/plugin" -3 "$embed/embed_plugin.so" once work.lua
+is "is hit each time" "$(count ', hit ')" 600
+same
+
 # ---- What does not work, and is said ----
 
 scenario "programs out of reach"
@@ -210,6 +222,27 @@ plainly bash -c 'cat /dev/null; ls /; exit 3'
 inspected -v -b a.lua:1 -- bash -c 'cat /dev/null; ls /; exit 3'
 is "not by the programs they start" "$(count 'used no LuaJIT')" 1
 same
+
+plainly bash -c 'exec 3>three 200>two-hundred 201>&200; echo mine >&3; exit 4'
+mv three three.plain
+inspected -v -b a.lua:1 -- bash -c 'exec 3>three 200>two-hundred 201>&200; echo mine >&3; exit 4'
+is "nothing is written to files that they open by number" "$(<three)$(<two-hundred)" "$(<three.plain)"
+same
+
+scenario "set-user-id programs"
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+    chmod 755 "$work"
+    cp "$(command -v env)" set-uid-env && chmod 4755 set-uid-env
+    as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    code=0
+    "${as_nobody[@]}" "$ljinspect" run -b a.lua:1 -- ./set-uid-env >out 2>err || code=$?
+    is "are refused" "$code $(<err)" \
+        "126 ljinspect: ./set-uid-env runs with another user's or group's rights: it cannot be attached to"
+    "${as_nobody[@]}" "$ljinspect" run -v -b a.lua:1 -- sh -c './set-uid-env >/dev/null; echo $?' >out 2>err
+    is "and undisturbed where another program starts them" "$(<out) $(count set-uid)" "0 0"
+else
+    skip "set-user-id programs" "only root can make one"
+fi
 
 scenario "wrong use"
 refused() { # STATUS MESSAGE OPTION...
