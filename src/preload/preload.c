@@ -53,10 +53,11 @@ static int load(enum loader_function which, const void *caller, struct lua_State
     return result;
 }
 
-/* The caller passes as many arguments as it knows of; registers carry whatever is in the rest. */
-#define LOADER(name)                                                              \
-    INTERPOSED int name(struct lua_State *L, void *a, void *b, void *c, void *d); \
-    int name(struct lua_State *L, void *a, void *b, void *c, void *d) {           \
-        return load(LOADER_##name, __builtin_return_address(0), L, a, b, c, d);   \
+/* The caller passes as many arguments as it knows of; registers carry whatever is in the rest. In C the functions have
+ * names of their own: LuaJIT's headers declare each with its own arguments. */
+#define LOADER(name)                                                                                          \
+    INTERPOSED int interposed_##name(struct lua_State *L, void *a, void *b, void *c, void *d) __asm__(#name); \
+    int interposed_##name(struct lua_State *L, void *a, void *b, void *c, void *d) {                          \
+        return load(LOADER_##name, __builtin_return_address(0), L, a, b, c, d);                               \
     }
 LOADERS(LOADER)
