@@ -1,11 +1,12 @@
 # make demo    watch a breakpoint print a live program's locals
 # make test    run all tests
-# Both install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
+# make stress  nginx under load for a minute or two while hooks change
+# All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
 
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test bench install-deps clean
+.PHONY: all demo test bench stress install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -36,6 +37,13 @@ bench: all
 	@$(BENCH) $(BUILD)/tests/bench_hits
 	@$(BENCH) luajit tests/bench/arming.lua
 	@$(BENCH) luajit tests/bench/change.lua
+
+# nginx at full load for a minute while its hooks change, with each engine.
+STRESS = LJINSPECT_STRESS_SECONDS=60 tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= debs
+stress: all
+	@cmake/fetch-debs.sh build/debs
+	@LJINSPECT_ENGINE=line $(STRESS) tests/hosts/stress/run.sh
+	@LJINSPECT_ENGINE=trap $(STRESS) tests/hosts/stress/run.sh
 
 install-deps:
 	@cmake/install-deps.sh test

@@ -53,6 +53,7 @@ defaults() {
     # So long a delay that only the system's notification can have told of a change.
     init_worker='require("ljinspect").init(3600, ngx.config.prefix() .. "hooks/hooks.lua")'
     daemon=off
+    listen='' # more for the server
     master_process=on
     main=''        # more in nginx.conf, outside of http
     start_with=(env) # what nginx is started with
@@ -69,6 +70,7 @@ write_conf() {
     conf=${conf//@user@/$user_line}
     conf=${conf//@workers@/$workers}
     conf=${conf//@daemon@/$daemon}
+    conf=${conf//@listen@/$listen}
     conf=${conf//@master_process@/$master_process}
     conf=${conf//@main@/$main}
     conf=${conf//@app@/$here/app}
