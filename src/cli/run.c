@@ -126,7 +126,7 @@ static int read_options(int argc, char **argv, request *r) {
         cli_fail(0, "no program given");
         return usage();
     }
-    if (r->breakpoints == NULL && r->hooks_file == NULL && !r->verbose) {
+    if (r->breakpoints == NULL && r->hooks_file == NULL) {
         cli_fail(0, "neither -b nor -f given: nothing to do");
         return usage();
     }

@@ -36,6 +36,18 @@ static char *copy_of(const char *name) {
     return value != NULL && *value != '\0' ? strdup(value) : NULL;
 }
 
+/* The same for a path, made absolute: the process may change its directory before it comes to Lua. */
+static char *path_of(const char *name) {
+    char *path = copy_of(name), *full = NULL;
+    if (path == NULL || path[0] == '/') return path;
+    char *directory = getcwd(NULL, 0);
+    if (directory == NULL || asprintf(&full, "%s/%s", directory, path) < 0) full = NULL;
+    free(directory);
+    if (full == NULL) return path;
+    free(path);
+    return full;
+}
+
 static int number_in(const char *name, int otherwise) {
     const char *value = secure_getenv(name);
     char *end;
@@ -59,14 +71,16 @@ static bool is_stderr_still(void) {
 /* Before main(). glibc passes main's arguments to constructors, too. */
 __attribute__((constructor)) static void start(int argc, char **argv) {
     int saved = errno;
-    config.hooks_file = copy_of("LJINSPECT_HOOKS_FILE");
+    config.hooks_file = path_of("LJINSPECT_HOOKS_FILE");
     config.breakpoints = copy_of("LJINSPECT_BREAKPOINTS");
     config.hits = number_in("LJINSPECT_HITS", CONFIG_HITS);
     int verbose = number_in("LJINSPECT_VERBOSE", 0);
     process = getpid();
     config.verbose_fd = -1;
-    if (verbose == 1 || verbose == (int)process) keep_stderr();
-    if (config_wanted()) inside_start(argc, argv);
+    if (config_wanted()) {
+        if (verbose == 1 || verbose == (int)process) keep_stderr();
+        inside_start(argc, argv);
+    }
     errno = saved;
 }
 

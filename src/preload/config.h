@@ -4,7 +4,8 @@
  *   LJINSPECT_HOOKS_FILE    the hooks file
  *   LJINSPECT_BREAKPOINTS   FILE:LINE, one a line
  *   LJINSPECT_HITS          how many hits of each breakpoint are shown; 0: all; default: CONFIG_HITS
- *   LJINSPECT_VERBOSE       "1": at its end each process that has used no LuaJIT says so; a process id: that process does
+ *   LJINSPECT_VERBOSE       "1": at its end each process that has used no LuaJIT says so; a process id: that process does.
+ *                           Only with one of the first two
  *
  * In a set-user-id program, and its like, nothing of it counts.
  */

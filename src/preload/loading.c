@@ -21,7 +21,7 @@ static const char *const NAMES[LOADER_COUNT] = {
  * The dynamic linker looks for a name first in the global scope (the executable, preloaded libraries, what these need,
  * what was opened with RTLD_GLOBAL), then among what the caller itself was opened with. So do we, at each call: two
  * plug-ins may each have a Lua of their own, and what was found once may have been closed, and lie elsewhere when it is
- * opened again. That takes a microsecond or two, less than compiling the shortest chunk.
+ * opened again.
  */
 
 void *loading_next(enum loader_function which, const void *caller) {
@@ -87,17 +87,18 @@ static bool is_global(const void *base) {
     return true;
 }
 
-static bool make_global(const Dl_info *info) {
-    if (is_global(info->dli_fbase)) return true;
-    /* Opened by a plug-in for itself: let others see it, too. It stays for good, as what is bound to it does. */
-    void *object = dlopen(info->dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL | RTLD_NODELETE);
+/* LuaJIT stays for good, as what is bound to it does. One that a plug-in has opened for itself is made global: it would
+ * not be found else. */
+static bool keep_global(const Dl_info *info) {
+    int global = is_global(info->dli_fbase) ? 0 : RTLD_GLOBAL;
+    void *object = dlopen(info->dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE | global);
     if (object != NULL) dlclose(object);
     return is_global(info->dli_fbase);
 }
 
 /* Load libljinspect for the LuaJIT in the object `info` tells of. NULL: not possible, and `failed`. */
 static binding *load(const Dl_info *info) {
-    if (!make_global(info)) {
+    if (!keep_global(info)) {
         fail("%s: not attached, another Lua library comes before it in this process", info->dli_fname);
         return NULL;
     }
@@ -147,24 +148,34 @@ static void attach_vm(const binding *b, struct lua_State *L) {
     if (error != 0 && !atomic_exchange(&told_error, true)) config_say("not attached: %s", b->strerror(error));
 }
 
-void loading_attach(struct lua_State *L, const void *next) {
+/* The library for the LuaJIT that the function is in; NULL where there is none. */
+static const binding *binding_for(const void *function) {
     Dl_info info;
     const binding *b = atomic_load(&bound);
-    if (atomic_load(&failed) || dladdr(next, &info) == 0) return;
+    if (atomic_load(&failed) || dladdr(function, &info) == 0) return NULL;
     if (b == NULL) {
-        if (!is_luajit(&info)) return;
+        if (!is_luajit(&info)) return NULL;
         atomic_store(&seen, true);
-        if ((b = load(&info)) == NULL) return;
+        if ((b = load(&info)) == NULL) return NULL;
     }
-    if (info.dli_fbase == b->luajit_base)
-        attach_vm(b, L);
-    else if (is_luajit(&info) && !atomic_exchange(&told_foreign, true))
+    if (info.dli_fbase == b->luajit_base) return b;
+    if (is_luajit(&info) && !atomic_exchange(&told_foreign, true))
         config_say("%s: not attached, this process has two LuaJITs, and the other came first", info.dli_fname);
+    return NULL;
+}
+
+void loading_attach(struct lua_State *L, enum loader_function which, const void *next) {
+    static _Atomic(const void *) known[LOADER_COUNT]; /* functions of the LuaJIT that stays */
+    const binding *b = next == atomic_load(&known[which]) ? atomic_load(&bound) : binding_for(next);
+    if (b == NULL) return;
+    atomic_store(&known[which], next);
+    attach_vm(b, L);
 }
 
 void loading_attach_inside(struct lua_State *L) {
     void *function = dlsym(RTLD_DEFAULT, "luaJIT_setmode");
-    if (function != NULL) loading_attach(L, function);
+    const binding *b = function != NULL ? binding_for(function) : NULL;
+    if (b != NULL) attach_vm(b, L);
 }
 
 bool loading_seen(void) {

@@ -30,9 +30,9 @@ enum loader_function {
  * Any thread. */
 void *loading_next(enum loader_function which, const void *caller);
 
-/* Attach to the VM of L, of the LuaJIT in which `next` is, unless that was done. Does nothing, after one message per
- * process, where it is no LuaJIT or another than the first one. On the VM's thread. */
-void loading_attach(struct lua_State *L, const void *next);
+/* Attach to the VM of L unless that was done. `next` is what loading_next() gave for `which`. Does nothing where that is
+ * no LuaJIT's, nor, after one message per process, where it is another's than the first one. On the VM's thread. */
+void loading_attach(struct lua_State *L, enum loader_function which, const void *next);
 
 /* The same for a VM of the LuaJIT inside the executable, which exports its functions. */
 void loading_attach_inside(struct lua_State *L);

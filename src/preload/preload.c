@@ -38,7 +38,7 @@ static int load(enum loader_function which, const void *caller, struct lua_State
     bool outer = !inside && config_wanted();
     if (outer) {
         inside = true;
-        loading_attach(L, next.object);
+        loading_attach(L, which, next.object);
         inside = false;
     }
     errno = saved;
@@ -46,7 +46,7 @@ static int load(enum loader_function which, const void *caller, struct lua_State
     if (outer) {
         saved = errno;
         inside = true;
-        loading_attach(L, next.object);
+        loading_attach(L, which, next.object);
         inside = false;
         errno = saved;
     }

@@ -7,6 +7,7 @@
  *   embed keep COUNT SCRIPT    so many VMs at the same time
  *   embed threads COUNT SCRIPT so many threads, each with a VM of its own, all at the same time
  *   embed fork SCRIPT          one VM; runs the script, then again in a child process
+ *   embed elsewhere DIRECTORY SCRIPT  goes there, then one VM
  * A script gets a number as its argument, that of the VM, and returns a string that is printed. `pause(ms)` is there.
  */
 #include <lauxlib.h>
@@ -114,6 +115,8 @@ int embed_main(int argc, char **argv) {
     int count = argc > 3 ? atoi(argv[2]) : 1;
     if (strcmp(how, "once") == 0 || strcmp(how, "bare") == 0) {
         one(script, 1, strcmp(how, "bare") == 0);
+    } else if (strcmp(how, "elsewhere") == 0 && argc > 3 && chdir(argv[2]) == 0) {
+        one(script, 1, 0);
     } else if (strcmp(how, "many") == 0) {
         for (int i = 1; i <= count; i++) one(script, i, 0);
     } else if (strcmp(how, "keep") == 0) {
@@ -123,7 +126,7 @@ int embed_main(int argc, char **argv) {
     } else if (strcmp(how, "fork") == 0) {
         return in_child_too(script);
     } else {
-        fputs("embed once|bare|many COUNT|keep COUNT|threads COUNT|fork SCRIPT\n", stderr);
+        fputs("embed once|bare|elsewhere DIRECTORY|many COUNT|keep COUNT|threads COUNT|fork SCRIPT\n", stderr);
         return 2;
     }
     return 0;

@@ -125,6 +125,14 @@ inspected -f later.lua -b nothing.lua:1 -- luajit slow.lua
 is "it is applied" "$(cat out)" came
 shows "and the start has said that it was missing" "ljinspect: hooks file later.lua is not there yet" "watching hooks file" "applied"
 
+scenario "the library by itself, its hooks file named from where the program starts"
+mkdir -p elsewhere
+echo 'io.stderr:write("applied in ", os.getenv("PWD"), "\n")' >by-itself.lua
+with_luajit luajit env LD_PRELOAD="$LJINSPECT_BUILD/libljinspect-preload.so" LJINSPECT_HOOKS_FILE=by-itself.lua \
+    "$embed/embed" elsewhere elsewhere ../work.lua >out 2>err
+is "it is applied, though the program changes its directory" "$(count '^applied in ')" 1
+is "and the program's result is its own" "$(<out)" "vm 1: 20100"
+
 scenario "a program that starts others"
 plainly sh -c 'luajit app.lua; luajit -e "os.execute([[luajit app.lua; echo \$?]])"'
 sed -i 's/preloaded/-/' plain.out
@@ -268,6 +276,7 @@ refused 2 '^ljinspect: hooks file nowhere/hooks.lua: No such file or directory' 
 refused 2 '^ljinspect: hooks file dir/: Is a directory' -f dir/ -- echo ran
 refused 2 '^ljinspect: no program given' -b a.lua:1
 refused 2 '^ljinspect: neither -b nor -f given' -- echo ran
+refused 2 '^ljinspect: neither -b nor -f given' -v -- echo ran
 refused 2 'unrecognized option' --nonsense -- echo ran
 if [ "$(id -u)" -ne 0 ]; then
     chmod 0 unreadable.lua
