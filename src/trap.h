@@ -276,9 +276,9 @@ void trap_push_weak_table(lua_State *L);                    /* may raise a memor
 /* Create and remove the engine's table. May raise a memory error. */
 void trap_code_open(trap_engine *e, lua_State *L);
 void trap_code_close(trap_engine *e, lua_State *L);
-/* Hook the functions that match `key` (all keys if NULL), of the whole VM or (`fresh`) of what is new since the last
+/* Hook the functions that match one of the `n` keys (all that are in force if NULL), of the whole VM or (`fresh`) of what is new since the last
  * search. Returns 0 or an error code, and then has hooked some of them: the caller undoes. Raises nothing. */
-int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh);
+int trap_search(trap_engine *e, lua_State *L, const trap_key *keys, size_t n, bool fresh);
 /* Find or make the entry of a function; *fresh becomes true if it was made. NULL when memory is short; may raise. */
 trap_proto *trap_enlist(trap_engine *e, lua_State *L, vm_proto *pt, bool *fresh);
 /* Hook a function that the parser has just finished, if a key matches. Returns 0 or an error code; may raise. */
