@@ -232,8 +232,8 @@ typedef struct ljinspect_attach_options {
 /*
  * Set what `options` name in the VM of L, and make `require "ljinspect"` work there whatever package.path says. What a
  * preloaded library calls for each VM; a host may do so, too. The VM's libraries should be open. The hooks file is applied
- * at once, but in nginx, where that waits for a worker. A second call for the same VM does nothing but see whether the
- * waiting is over.
+ * at once, but in nginx, where that waits for a worker. A later call for the same VM sees whether the waiting is
+ * over, and whether the function on top of the stack is of a file that has no code on a breakpoint's line.
  * Returns 0; or LJINSPECT_ERR_ARGUMENT for a breakpoint that cannot be read, or what ljinspect_set_hook() and
  * ljinspect_watch() return.
  */

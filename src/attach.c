@@ -124,6 +124,7 @@ static int attach(lua_State *L) {
     offer_modules(L);
     lua_settop(L, 0);
     a->result = set_breakpoints(L, a->options);
+    if (a->options->breakpoints != NULL) breakpoint_open(L);
     /* A host that watches a file of its own choice goes on with that. */
     if (a->result == 0 && a->options->hooks_file != NULL && status.hooks_file == NULL) {
         a->result = ljinspect_watch(L, a->options->hooks_file, 0, LJINSPECT_WATCH_LATER | LJINSPECT_WATCH_FORK);
@@ -138,6 +139,7 @@ static int attach(lua_State *L) {
 int ljinspect_attach(lua_State *L, const ljinspect_attach_options *options) {
     if (L == NULL || options == NULL) return LJINSPECT_ERR_ARGUMENT;
     int state = get_state(L);
+    if (state != NEW && options->breakpoints != NULL) breakpoint_loaded(L);
     if (state == DONE) return 0;
     attachment a = {.options = options};
     int status = lua_cpcall(L, state == NEW ? attach : begin_if_ready, &a);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hooks.h"
+
 enum {
     TEXT_MAX = 16 * 1024, /* what one hit prints at most */
     NAMES_MAX = 60,       /* locals, upvalues and varargs, each */
@@ -23,6 +25,8 @@ typedef struct breakpoint {
     int line;
     unsigned limit; /* 0: none */
     atomic_uint hits;
+    atomic_bool looked;    /* whether its line has code, when its file was loaded */
+    atomic_bool explained; /* that it has none */
 } breakpoint;
 
 static _Atomic(breakpoint *) all; /* grows at its head. No lock: another thread may fork at any time */
@@ -254,4 +258,67 @@ int breakpoint_set(lua_State *L, const char *file, int line, int hits) {
     const ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = show, .userdata = b, .lasting = 1};
     int64_t id = ljinspect_set_hook(L, file, line, 0, &filter);
     return id < 0 ? (int)id : 0;
+}
+
+/* ---- Breakpoints on lines without code ---- */
+
+/* Registry: explain_function(); the function it is about; what notices the end of the VM. */
+enum { EXPLAIN_KEY = -0x6c6a6912, LOADED_KEY = -0x6c6a6913, END_KEY = -0x6c6a6914 };
+
+static int explain(const ljinspect_hook_info *info, void *unused) {
+    breakpoint *b = search(atomic_load(&all), NULL, info->file, info->line);
+    char nearest[64] = "";
+    (void)unused;
+    if (info->state != LJINSPECT_NO_CODE || b == NULL || atomic_exchange(&b->explained, true)) return 0;
+    if (info->line_before != 0 && info->line_after != 0)
+        snprintf(nearest, sizeof nearest, "; the nearest are %d and %d", info->line_before, info->line_after);
+    else if (info->line_before != 0 || info->line_after != 0)
+        snprintf(nearest, sizeof nearest, "; the nearest is %d", info->line_before + info->line_after);
+    fprintf(stderr, "ljinspect: breakpoint %s:%d: there is no code on that line%s\n", b->file, b->line, nearest);
+    return 0;
+}
+
+/* The argument is a function that was just loaded. Engines that walk what can be reached find it in the registry. */
+static int explain_function(lua_State *L) {
+    lua_settop(L, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LOADED_KEY);
+    ljinspect_hooks(L, explain, NULL);
+    lua_pushnil(L);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LOADED_KEY);
+    return 0;
+}
+
+static int explain_at_end(lua_State *L) {
+    ljinspect_hooks(L, explain, NULL);
+    return 0;
+}
+
+void breakpoint_open(lua_State *L) {
+    lua_pushcfunction(L, explain_function);
+    lua_rawseti(L, LUA_REGISTRYINDEX, EXPLAIN_KEY);
+    /* Finalized before the context, which is older. */
+    lua_newuserdata(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "__gc");
+    lua_pushcfunction(L, explain_at_end);
+    lua_rawset(L, -3);
+    lua_setmetatable(L, -2);
+    lua_rawseti(L, LUA_REGISTRYINDEX, END_KEY);
+}
+
+void breakpoint_loaded(lua_State *L) {
+    lua_Debug ar = {.source = NULL};
+    for (breakpoint *b = atomic_load(&all); b != NULL; b = b->next) {
+        if (atomic_load(&b->hits) > 0 || atomic_load(&b->looked)) continue;
+        if (ar.source == NULL) {
+            if (lua_gettop(L) == 0 || !lua_isfunction(L, -1) || lua_iscfunction(L, -1)) return;
+            lua_pushvalue(L, -1);
+            lua_getinfo(L, ">S", &ar);
+        }
+        if (!hooks_suffix(ar.source, strlen(ar.source), b->file, strlen(b->file))) continue;
+        if (!lua_checkstack(L, 2) || atomic_exchange(&b->looked, true)) continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, EXPLAIN_KEY);
+        lua_pushvalue(L, -2);
+        if (lua_pcall(L, 1, 0, 0) != 0) lua_pop(L, 1);
+    }
 }

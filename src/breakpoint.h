@@ -10,4 +10,12 @@
  * Returns 0, or an error as ljinspect_set_hook. */
 int breakpoint_set(lua_State *L, const char *file, int line, int hits);
 
+/* Have it said of breakpoints whose file is loaded and has no code on that line, once in this process: when such a file is
+ * loaded (breakpoint_loaded), and when the VM of L is closed, as far as its functions can be found then. May raise a
+ * memory error. */
+void breakpoint_open(lua_State *L);
+
+/* The function on top of L may have been loaded just now. Raises no error. */
+void breakpoint_loaded(lua_State *L);
+
 #endif

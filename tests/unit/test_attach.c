@@ -204,6 +204,33 @@ static void a_second_time_changes_nothing(void **state) {
     assert_int_equal(count_of(shown(f), ", hit "), 5);
 }
 
+static void a_line_without_code_is_told_when_its_file_is_loaded(void **state) {
+    fixture *f = *state;
+    static const char text[] =
+        "ljinspect: breakpoint nocode.lua:100: there is no code on that line; the nearest is 7\n";
+    assert_int_equal(attach(f->L, "nocode.lua:100", 0, NULL), 0);
+    load_named(f->L, program, "@another.lua");
+    assert_int_equal(attach(f->L, "nocode.lua:100", 0, NULL), 0);
+    assert_string_equal(shown(f), "");
+    for (int i = 0; i < 2; i++) {
+        load_named(f->L, program, "@nocode.lua");
+        assert_int_equal(attach(f->L, "nocode.lua:100", 0, NULL), 0);
+    }
+    assert_int_equal(lua_gettop(f->L), 3);
+    assert_int_equal(count_of(shown(f), text), 1);
+}
+
+static void a_line_without_code_is_told_when_the_vm_is_closed(void **state) {
+    fixture *f = *state;
+    assert_int_equal(attach(f->L, "closing.lua:100", 0, NULL), 0);
+    load_named(f->L, program, "@closing.lua");
+    lua_setglobal(f->L, "kept");
+    assert_string_equal(shown(f), "");
+    lua_close(f->L);
+    f->L = NULL;
+    assert_shown(f, "breakpoint closing.lua:100: there is no code on that line; the nearest is 7\n");
+}
+
 /* ---- Hooks files, and hooks that last ---- */
 
 static void the_hooks_file_is_applied_and_followed(void **state) {
@@ -381,6 +408,8 @@ int main(void) {
         TEST(no_metamethod_runs),
         TEST(what_cannot_be_read_is_an_error),
         TEST(a_second_time_changes_nothing),
+        TEST(a_line_without_code_is_told_when_its_file_is_loaded),
+        TEST(a_line_without_code_is_told_when_the_vm_is_closed),
         TEST(the_hooks_file_is_applied_and_followed),
         TEST(breakpoints_last),
         TEST(a_file_that_fails_leaves_breakpoints_alone),

@@ -112,6 +112,23 @@ shows "both are hit" "applied: 2 hooks: app.lua#4 (pending), app.lua#3 (pending)
 is "as often as asked for" "$(count '^HIT'), $(count ', hit ')" "5, 3"
 same
 
+scenario "a line without code"
+plainly env LD_PRELOAD=libm.so.6 luajit app.lua
+inspected -b app.lua:6 -b app.lua:400 -b other.lua:1 -- luajit app.lua
+is "nothing is hit" "$(count ', hit ')" 0
+same
+# os.exit() does not close the VM. At its end the line engine finds only what is still in use, a function of a module, say.
+sed '$d' app.lua >returns.lua
+echo 'module_of_returns = greet' >>returns.lua
+inspected -b returns.lua:6 -b returns.lua:400 -b other.lua:1 -- luajit returns.lua
+shows "it is told, with the nearest, when the VM is closed" \
+    "ljinspect: breakpoint returns.lua:6: there is no code on that line; the nearest"
+shows "also beyond the end" "ljinspect: breakpoint returns.lua:400: there is no code on that line; the nearest is"
+is "nothing of files that were not loaded" "$(count 'other.lua')" 0
+inspected -b work.lua:3 -- "$embed/embed" many 20 work.lua
+is "or as soon as the file is loaded, and once in a process" "$(<err)" \
+    "ljinspect: breakpoint work.lua:3: there is no code on that line; the nearest are 2 and 5"
+
 scenario "the hooks file comes while the program runs"
 cat >slow.lua <<'LUA'
 local function step(n) return n + 1 end
