@@ -20,7 +20,7 @@ log_has "hooked before the upgrade" "before ann in"
 
 old_worker=$(workers)
 kill -USR2 "$master"
-new_master() { pgrep -P "$master" -f 'nginx: master' || true; }
+new_master() { for pid in $(children "$master"); do grep -qa 'nginx: master' "/proc/$pid/cmdline" && echo "$pid"; done; }
 upgraded() { [ -n "$(new_master)" ] && [ -n "$(children "$(new_master)")" ]; }
 await upgraded || not_ok "a new master starts"
 new=$(new_master)
