@@ -35,6 +35,8 @@ bench: all
 	@$(BENCH) luajit tests/bench/run.lua
 	@$(BENCH) $(BUILD)/tests/bench_hits
 	@$(BENCH) luajit tests/bench/arming.lua
+	@if cmake --build $(BUILD) --parallel $(JOBS) --target bench_opening >/dev/null 2>&1; then \
+	    $(BENCH) $(BUILD)/tests/bench_opening; else echo "No trap engine here."; fi
 	@$(BENCH) luajit tests/bench/change.lua
 
 install-deps:

@@ -40,10 +40,24 @@ static int on_panic(lua_State *S) {
     longjmp(*way_out, 1);
 }
 
+/* False if the VM panicked: it stays as it is then, nothing can be done with it any more. */
+static bool run_steps(lua_State *S, struct learning *job, int *status) {
+    jmp_buf back;
+    bool panicked = setjmp(back) != 0;
+    if (!panicked) {
+        way_out = &back;
+        lua_atpanic(S, on_panic);
+        *status = lua_cpcall(S, learn_steps, job);
+        lua_close(S);
+    }
+    way_out = NULL;
+    return !panicked;
+}
+
 vm_learned vm_learn_all(vm_layout *lay, const char **why) {
     struct learning job = {.lay = lay, .why = why, .ok = false};
-    jmp_buf back;
     uint8_t byte = 1, copy = 0;
+    int status = 0;
     if (!vm_read(&byte, &copy, 1) || copy != 1) {
         *why = "the process may not look at its own memory through a pipe, or has no file descriptors left";
         return VM_LATER;
@@ -53,14 +67,10 @@ vm_learned vm_learn_all(vm_layout *lay, const char **why) {
         *why = "no scratch VM can be made";
         return VM_LATER;
     }
-    lua_atpanic(S, on_panic);
-    way_out = &back;
-    if (setjmp(back) != 0) {
-        *why = "the scratch VM panicked"; /* and stays as it is: nothing can be done with it any more */
+    if (!run_steps(S, &job, &status)) {
+        *why = "the scratch VM panicked";
         return VM_UNKNOWN;
     }
-    int status = lua_cpcall(S, learn_steps, &job);
-    lua_close(S);
     if (status == LUA_ERRMEM) {
         *why = "no memory for a scratch VM";
         return VM_LATER;
