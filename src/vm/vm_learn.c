@@ -40,6 +40,12 @@ static int on_panic(lua_State *S) {
     longjmp(*way_out, 1);
 }
 
+/* Much more than learning needs. */
+static int take_memory(lua_State *S) {
+    lua_newuserdata(S, 4 << 20);
+    return 0;
+}
+
 /* False if the VM panicked: it stays as it is then, nothing can be done with it any more. */
 static bool run_steps(lua_State *S, struct learning *job, int *status) {
     jmp_buf back;
@@ -48,6 +54,8 @@ static bool run_steps(lua_State *S, struct learning *job, int *status) {
         way_out = &back;
         lua_atpanic(S, on_panic);
         *status = lua_cpcall(S, learn_steps, job);
+        /* A step that finds no memory may take that for a LuaJIT it does not understand. */
+        if (*status == 0 && !job->ok) *status = lua_cpcall(S, take_memory, NULL);
         lua_close(S);
     }
     way_out = NULL;
@@ -71,11 +79,13 @@ vm_learned vm_learn_all(vm_layout *lay, const char **why) {
         *why = "the scratch VM panicked";
         return VM_UNKNOWN;
     }
+    if (status == 0 && job.ok) return VM_LEARNED;
     if (status == LUA_ERRMEM) {
         *why = "no memory for a scratch VM";
         return VM_LATER;
     }
-    return status == 0 && job.ok ? VM_LEARNED : VM_UNKNOWN;
+    if (status != 0) *why = "an experiment in the scratch VM raised an error";
+    return VM_UNKNOWN;
 }
 
 /*

@@ -58,7 +58,12 @@ module_tests() {
     local test
     for test in "$root"/tests/module/*.lua; do
         case $engine,$test in line,*/engine.lua) continue ;; esac # says that the engine asked for is in use
-        luajit "$test" >"$tree/module.log" 2>&1 || fail "module test $(basename "$test"): $(tail -n 4 "$tree/module.log")"
+        luajit "$test" >"$tree/module.log" 2>&1
+        case $? in
+        0) ;;
+        77) echo "$variant: module test $(basename "$test") $(tail -n 1 "$tree/module.log")" ;;
+        *) fail "module test $(basename "$test"): $(tail -n 4 "$tree/module.log")" ;;
+        esac
     done
 }
 

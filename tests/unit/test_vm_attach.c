@@ -196,6 +196,43 @@ int __wrap_mprotect(void *at, size_t len, int rights) {
     return mprotect_lies > 0 && mprotect_lies-- > 0 ? 0 : __real_mprotect(at, len, rights);
 }
 
+#ifndef SANITIZED
+static rlim_t address_space(void) {
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CHECK(f != NULL && fscanf(f, "%lu", &pages) == 1);
+    fclose(f);
+    return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+static void so_much_memory_and_no_more(rlim_t extra) {
+    static vm_layout lay;
+    struct rlimit limit;
+    const char *why = "";
+    CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = address_space() + extra;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    memset(&lay, 0, sizeof lay);
+    vm_learned learned = vm_learn_all(&lay, &why);
+    limit.rlim_cur = before;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    if (learned == VM_UNKNOWN) fprintf(stderr, "child: with %lu more bytes: %s\n", (unsigned long)extra, why);
+    CHECK(learned != VM_UNKNOWN);
+    CHECK(extra != 0 || learned == VM_LATER);
+    CHECK(vm_learn(&why) != NULL);
+}
+
+static void little_memory(void) {
+    for (rlim_t extra = 0; extra <= 1 << 20; extra += 16384) so_much_memory_and_no_more(extra);
+}
+
+static void without_memory_it_is_tried_again_later(void **state) {
+    (void)state;
+    in_child(little_memory);
+}
+#endif
+
 #if defined(__x86_64__) && !defined(SANITIZED)
 /* The system call `number` fails with `error`, or ends the process if that is 0; if `flags` are given only where its
  * third argument has them. */
@@ -594,6 +631,9 @@ int main(void) {
         cmocka_unit_test(sixteen_threads_may_learn_at_once),
         cmocka_unit_test(a_fork_while_another_thread_learns_does_no_harm),
         cmocka_unit_test(without_file_descriptors_it_is_tried_again_later),
+#ifndef SANITIZED
+        cmocka_unit_test(without_memory_it_is_tried_again_later),
+#endif
 #if defined(__x86_64__) && !defined(SANITIZED)
         cmocka_unit_test(a_system_call_filter_costs_the_engine_not_the_process),
         cmocka_unit_test(where_machine_code_is_forbidden_nothing_is_compiled),
