@@ -62,6 +62,7 @@ for program in *.lua; do
     counted=1
     case $name in overflow | sethook | profile | names) counted=0 ;; esac
     "$OUT/harness" plain "$program" "$OUT/$name.plain.counts" >"$OUT/$name.plain" 2>&1 || fail "$name plain"
+    ! grep '^error: ' "$OUT/$name.plain" || fail "$name plain: the program does not come to its end"
     [ $counted = 0 ] || "$OUT/harness" oracle "$program" "$OUT/$name.oracle.counts" >"$OUT/$name.oracle" 2>&1 ||
         fail "$name oracle"
     for mode in $MODES; do
