@@ -153,11 +153,11 @@ struct pc_check {
     int seen;
     bool ok;
 };
-static __thread struct pc_check *pc_check;
+static const char pc_check;
 
 static void pc_hook(lua_State *S, lua_Debug *ar) {
     lua_Debug top;
-    struct pc_check *c = pc_check;
+    struct pc_check *c = vm_recall(S, &pc_check);
     (void)ar;
     if (!lua_getstack(S, 0, &top) || !lua_getinfo(S, "lf", &top)) return;
     vm_proto *pt = vm_func_proto(c->lay, lua_topointer(S, -1));
@@ -183,12 +183,12 @@ bool vm_learn_protos(lua_State *S, vm_layout *lay, const char **why) {
 
     *why = "the saved PC is not where we look for it";
     struct pc_check check = {.lay = lay, .seen = 0, .ok = true};
-    pc_check = &check;
+    vm_note note = {.key = &pc_check, .value = &check};
+    if (lua_cpcall(S, vm_remember, &note) != 0) return false;
     lua_pushliteral(S, "p");
     lua_pushliteral(S, "q");
     lua_sethook(S, pc_hook, LUA_MASKCOUNT, 1);
     int status = lua_pcall(S, 2, 1, 0);
-    pc_check = NULL;
     lua_sethook(S, NULL, 0, 0);
     lua_settop(S, 0);
     if (status != 0 || !check.ok || check.seen <= 10) return false;

@@ -15,6 +15,24 @@ void vm_no_hook(lua_State *S, lua_Debug *ar) {
     (void)ar;
 }
 
+/* What callbacks of the scratch VM must find again is kept in its registry, not in the thread: a library that is loaded
+ * at run time gets its thread-local storage late, and leak checkers stumble over it. */
+int vm_remember(lua_State *S) {
+    const vm_note *note = lua_touserdata(S, 1);
+    lua_pushlightuserdata(S, (void *)(uintptr_t)note->key);
+    lua_pushlightuserdata(S, note->value);
+    lua_rawset(S, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+void *vm_recall(lua_State *S, const void *key) {
+    lua_pushlightuserdata(S, (void *)(uintptr_t)key);
+    lua_rawget(S, LUA_REGISTRYINDEX);
+    void *value = lua_touserdata(S, -1);
+    lua_pop(S, 1);
+    return value;
+}
+
 struct learning {
     vm_layout *lay;
     const char **why;
@@ -33,11 +51,10 @@ static int learn_steps(lua_State *S) {
 
 /* LuaJIT ends the process after a panic, for instance where the kernel refuses to make its machine code executable
  * (lj_mcode.c: mcode_protfail). */
-static _Thread_local jmp_buf *way_out;
+static const char way_out; /* its address is the key in the scratch VM's registry */
 
 static int on_panic(lua_State *S) {
-    (void)S;
-    longjmp(*way_out, 1);
+    longjmp(*(jmp_buf *)vm_recall(S, &way_out), 1);
 }
 
 /* Much more than learning needs. */
@@ -51,14 +68,16 @@ static bool run_steps(lua_State *S, struct learning *job, int *status) {
     jmp_buf back;
     bool panicked = setjmp(back) != 0;
     if (!panicked) {
-        way_out = &back;
-        lua_atpanic(S, on_panic);
-        *status = lua_cpcall(S, learn_steps, job);
+        vm_note note = {.key = &way_out, .value = &back};
+        *status = lua_cpcall(S, vm_remember, &note);
+        if (*status == 0) {
+            lua_atpanic(S, on_panic);
+            *status = lua_cpcall(S, learn_steps, job);
+        }
         /* A step that finds no memory may take that for a LuaJIT it does not understand. */
         if (*status == 0 && !job->ok) *status = lua_cpcall(S, take_memory, NULL);
         lua_close(S);
     }
-    way_out = NULL;
     return !panicked;
 }
 

@@ -28,4 +28,12 @@ typedef enum vm_learned {
 /* All steps, on a scratch VM of its own. */
 vm_learned vm_learn_all(vm_layout *lay, const char **why);
 
+/* Keep a pointer in the scratch VM's registry (a lua_CFunction: its argument is a vm_note), and get it back. */
+typedef struct vm_note {
+    const void *key;
+    void *value;
+} vm_note;
+int vm_remember(lua_State *S);
+void *vm_recall(lua_State *S, const void *key);
+
 #endif
