@@ -66,19 +66,17 @@ static int take_memory(lua_State *S) {
 /* False if the VM panicked: it stays as it is then, nothing can be done with it any more. */
 static bool run_steps(lua_State *S, struct learning *job, int *status) {
     jmp_buf back;
-    bool panicked = setjmp(back) != 0;
-    if (!panicked) {
-        vm_note note = {.key = &way_out, .value = &back};
-        *status = lua_cpcall(S, vm_remember, &note);
-        if (*status == 0) {
-            lua_atpanic(S, on_panic);
-            *status = lua_cpcall(S, learn_steps, job);
-        }
-        /* A step that finds no memory may take that for a LuaJIT it does not understand. */
-        if (*status == 0 && !job->ok) *status = lua_cpcall(S, take_memory, NULL);
-        lua_close(S);
+    if (setjmp(back) != 0) return false;
+    vm_note note = {.key = &way_out, .value = &back};
+    *status = lua_cpcall(S, vm_remember, &note);
+    if (*status == 0) {
+        lua_atpanic(S, on_panic);
+        *status = lua_cpcall(S, learn_steps, job);
     }
-    return !panicked;
+    /* A step that finds no memory may take that for a LuaJIT it does not understand. */
+    if (*status == 0 && !job->ok) *status = lua_cpcall(S, take_memory, NULL);
+    lua_close(S);
+    return true;
 }
 
 vm_learned vm_learn_all(vm_layout *lay, const char **why) {

@@ -50,21 +50,27 @@ static int measure(int out) {
     return write(out, &t, sizeof t) == sizeof t ? 0 : 1;
 }
 
+static bool measure_in_child(times *t) {
+    int ends[2], status;
+    if (pipe(ends) != 0) return false;
+    pid_t pid = fork();
+    if (pid == 0) _exit(measure(ends[1]));
+    close(ends[1]);
+    bool ok = pid > 0 && read(ends[0], t, sizeof *t) == sizeof *t;
+    close(ends[0]);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 && ok;
+}
+
 int main(int argc, char **argv) {
     static double first[MOST], further[MOST];
     int n = argc > 1 ? atoi(argv[1]) : 101;
     if (n < 1 || n > MOST) return 2;
     for (int i = 0; i < n; i++) {
-        int ends[2], status;
         times t;
-        if (pipe(ends) != 0) return 1;
-        pid_t pid = fork();
-        if (pid < 0) return 1;
-        if (pid == 0) _exit(measure(ends[1]));
-        bool ok = read(ends[0], &t, sizeof t) == sizeof t;
-        if (waitpid(pid, &status, 0) != pid || status != 0 || !ok) return 1;
-        close(ends[0]);
-        close(ends[1]);
+        if (!measure_in_child(&t)) {
+            fprintf(stderr, "process %d of %d failed\n", i + 1, n);
+            return 1;
+        }
         first[i] = t.first;
         further[i] = t.further;
     }

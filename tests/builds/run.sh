@@ -71,7 +71,7 @@ module_tests() {
 unit_tests() {
     local test wraps
     for test in vm_learn vm_attach; do
-        wraps=$(sed -n 's/^[^(]*[ *]__wrap_\([A-Za-z_]*\)(.*;/-Wl,--wrap=\1/p' "$root/tests/unit/test_$test.c")
+        wraps=$(sed -n 's/^[^(]*[ *]__wrap_\([A-Za-z0-9_]*\)(.*;/-Wl,--wrap=\1/p' "$root/tests/unit/test_$test.c")
         case $flags in *LUA_USE_ASSERT*) export LJINSPECT_LUAJIT_ASSERTS=1 ;; *) unset LJINSPECT_LUAJIT_ASSERTS ;; esac
         # shellcheck disable=SC2046,SC2086
         $CC -std=c11 -D_GNU_SOURCE= -O1 -g -I"$root/src" -I"$root/include" -I"$tree/src" $(pkg-config --cflags cmocka) \

@@ -49,6 +49,7 @@ status=$?
 
 echo 'print((pcall(require, "ffi")))' >"$OUT/has_ffi.lua"
 has_ffi=$("$OUT/harness" plain "$OUT/has_ffi.lua" "$OUT/has_ffi.counts" 2>&1)
+case $has_ffi in true | false) ;; *) fail "whether there is an FFI: $has_ffi" ;; esac
 
 # Output as without hooks; as many hits on each line as arrivals, where the way of running keeps all hooks armed.
 total=0
