@@ -295,20 +295,54 @@ void context_unstage(context *c) {
     hooks_free(rest);
 }
 
+/* The hooks of the table that are younger than `id`, appended to a list that grows. False: no memory. */
+static bool list_hooks(const hook_table *t, int64_t id, hook ***list, size_t *n) {
+    hook **longer = realloc(*list, (*n + hooks_count(t) + 1) * sizeof **list);
+    if (longer == NULL) return false;
+    *list = longer;
+    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h)) {
+        if (h->id > id) longer[(*n)++] = h;
+    }
+    return true;
+}
+
+/* Arm all of a pinned table. Arming allocates, so finalizers run that may set and unset hooks in it. */
+static int arm_table(context *c, lua_State *L, const hook_table *t) {
+    hook **list = NULL;
+    size_t armed = 0, n = 0;
+    int error = 0;
+    while (error == 0) {
+        if (!list_hooks(t, armed > 0 ? list[armed - 1]->id : 0, &list, &n)) error = LJINSPECT_ERR_NOMEM;
+        if (error != 0 || n == armed) break;
+        error = engine_arm_all(c->engine, L, list + armed, n - armed);
+        if (error == 0) armed = n;
+    }
+    size_t gone = 0;
+    for (size_t i = 0; i < armed; i++) {
+        if (error != 0 || list[i]->removed) list[gone++] = list[i];
+    }
+    engine_disarm_all(c->engine, L, list, gone);
+    free(list);
+    return error;
+}
+
 int context_commit(context *c, lua_State *L) {
     hook_table *old = c->hooks, *new = c->staged;
-    for (hook *h = hooks_first(new); h != NULL; h = hooks_next(h)) {
-        int error = c->engine->class->arm(c->engine, L, h->file, h->file_len, h->line, 0);
-        if (error != 0) {
-            for (hook *done = hooks_first(new); done != h; done = hooks_next(done))
-                c->engine->class->disarm(c->engine, L, done->file, done->file_len, done->line);
-            return error;
+    hooks_pin(new);
+    int error = arm_table(c, L, new);
+    if (error == 0) {
+        hook **going = NULL;
+        size_t n = 0;
+        c->hooks = new;
+        c->staged = NULL;
+        if (list_hooks(old, 0, &going, &n)) {
+            engine_disarm_all(c->engine, L, going, n);
+        } else {
+            for (hook *h = hooks_first(old); h != NULL; h = hooks_next(h)) engine_disarm_all(c->engine, L, &h, 1);
         }
+        free(going);
+        hooks_free(old);
     }
-    c->hooks = new;
-    c->staged = NULL;
-    for (hook *h = hooks_first(old); h != NULL; h = hooks_next(h))
-        c->engine->class->disarm(c->engine, L, h->file, h->file_len, h->line);
-    hooks_free(old);
-    return 0;
+    hooks_unpin(new);
+    return error;
 }

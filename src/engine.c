@@ -32,3 +32,23 @@ engine *engine_open(lua_State *L, const engine_host *host) {
     }
     return e;
 }
+
+void engine_disarm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
+    if (e->class->disarm_all != NULL) {
+        e->class->disarm_all(e, L, hooks, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) e->class->disarm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->line);
+}
+
+int engine_arm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
+    if (e->class->arm_all != NULL) return e->class->arm_all(e, L, hooks, n);
+    for (size_t i = 0; i < n; i++) {
+        int error = e->class->arm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->line, 0);
+        if (error != 0) {
+            engine_disarm_all(e, L, hooks, i);
+            return error;
+        }
+    }
+    return 0;
+}

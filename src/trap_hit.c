@@ -248,10 +248,7 @@ void trap_step_finish(trap_engine *e) {
     if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(trap_hookmask(e) | e->step.hookmask_off);
     trap_proto *p = e->step.proto;
     if (p == NULL) return;
-    for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
-        trap_place *place = &p->places[i];
-        if (place->how != TRAP_SLOT && !trap_is_trap(e, VM_INS_OP(*place->at))) place->opcode = VM_INS_OP(*place->at);
-    }
+    trap_reread(e, p);
     trap_insert(e, p);
 }
 
