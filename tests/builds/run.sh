@@ -28,7 +28,7 @@ make_luajit() {
     local stamp="$source $optimise $flags"
     [ "$(cat "$tree/built" 2>/dev/null)" = "$stamp" ] && return
     rm -rf "$tree" && cp -a "$source" "$tree" || return 1
-    make -C "$tree/src" -j2 BUILDMODE=static CC="$CC" CCOPT="$optimise -fomit-frame-pointer" XCFLAGS="$flags" \
+    make -C "$tree/src" -j2 BUILDMODE=static CC="$CC" CCDEBUG= CCOPT="$optimise -fomit-frame-pointer" XCFLAGS="$flags" \
         >"$tree/make.log" 2>&1 || { tail -n 5 "$tree/make.log"; return 1; }
     echo "$stamp" >"$tree/built"
 }
