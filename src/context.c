@@ -241,6 +241,37 @@ context *context_get(lua_State *L, int *error) {
     return r.context;
 }
 
+/* ---- Choice of the engine ---- */
+
+typedef struct opening {
+    const engine_class *class;
+    engine *engine;
+} opening;
+
+static void open_engine(lua_State *L, context *c, void *arg) {
+    opening *o = arg;
+    o->engine = o->class->open(L, &c->engine->host);
+}
+
+int context_set_engine(context *c, lua_State *L, const engine_class *class) {
+    if (c->engine->class == class) return 0;
+    if (c->file != NULL || c->staged != NULL || c->applying || hooks_dispatching(c->hooks) ||
+        hooks_count(c->hooks) > 0) {
+        return LJINSPECT_ERR_BUSY;
+    }
+    opening o = {.class = class};
+    int status = context_call(c, L, open_engine, &o, 0);
+    if (status != 0) {
+        lua_pop(L, 1);
+        return LJINSPECT_ERR_NOMEM;
+    }
+    if (o.engine == NULL) return LJINSPECT_ERR_ENGINE;
+    engine *before = c->engine;
+    c->engine = o.engine;
+    before->class->close(before, L, false);
+    return 0;
+}
+
 /* ---- Hooks ---- */
 
 hook_table *context_table(const context *c) {

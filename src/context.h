@@ -72,6 +72,10 @@ int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len,
 void context_remove(context *c, lua_State *L, hook_table *t, hook *h);
 int context_remove_all(context *c, lua_State *L);
 
+/* Have another engine take over, of this class. 0; LJINSPECT_ERR_BUSY while there are hooks or a watched file; or
+ * LJINSPECT_ERR_ENGINE or _NOMEM, with the engine that was there. */
+int context_set_engine(context *c, lua_State *L, const engine_class *class);
+
 /* The table that the API shows and changes at the moment. */
 hook_table *context_table(const context *c);
 

@@ -5,23 +5,28 @@
 
 #include "ljinspect.h"
 
-/* The first is used where none is asked for: the trap engine is still being proved. */
+/* Where none is asked for the first that works is used. */
 static const engine_class *const CLASSES[] = {
-    &engine_line,
 #ifdef LJINSPECT_TRAP
     &engine_trap,
 #endif
+    &engine_line,
 };
 enum { N_CLASSES = sizeof(CLASSES) / sizeof(CLASSES[0]) };
+
+const engine_class *engine_named(const char *name) {
+    for (int i = 0; i < N_CLASSES; i++) {
+        if (strcmp(name, CLASSES[i]->name) == 0) return CLASSES[i];
+    }
+    return NULL;
+}
 
 static const engine_class *wanted_class(lua_State *L, const engine_host *host) {
     const char *wanted = getenv("LJINSPECT_ENGINE");
     if (wanted == NULL || *wanted == '\0') return NULL;
-    for (int i = 0; i < N_CLASSES; i++) {
-        if (strcmp(wanted, CLASSES[i]->name) == 0) return CLASSES[i];
-    }
-    host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine here", wanted);
-    return NULL;
+    const engine_class *class = engine_named(wanted);
+    if (class == NULL) host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine here", wanted);
+    return class;
 }
 
 engine *engine_open(lua_State *L, const engine_host *host) {

@@ -105,6 +105,9 @@ struct engine {
 extern const engine_class engine_line;
 extern const engine_class engine_trap; /* where LJINSPECT_TRAP is defined: x86-64 */
 
+/* The engine of this name, or NULL. */
+const engine_class *engine_named(const char *name);
+
 /* The best engine that works in the VM of L; LJINSPECT_ENGINE in the environment ("line", "trap") chooses. NULL, with a
  * log line that says why, where none does. May raise a Lua memory error. */
 engine *engine_open(lua_State *L, const engine_host *host);

@@ -45,7 +45,8 @@ static int grow_stack(lua_State *L) {
  */
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
     if (vm_stack_left(L) >= slots) return true;
-    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + 3 * TRAP_STACK > LUAI_MAXSTACK) {
+    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + (ptrdiff_t)3 * TRAP_STACK >
+        LUAI_MAXSTACK) {
         return false;
     }
     bool was = trap_hush(e);
