@@ -358,6 +358,14 @@ static void trap_wake_vm(engine *base) {
     trap_wake_calls(e);
 }
 
+/* From a C function, or where no Lua runs: as much as if the thread slept in a system call. */
+static void trap_wake_vm_here(engine *base) {
+    trap_engine *e = self(base);
+    wake_here(&e->wake);
+    trap_pause(e);
+    trap_wake_calls(e);
+}
+
 static void trap_awake(engine *base, lua_State *L) {
     (void)L;
     trap_settle(self(base));
@@ -411,6 +419,7 @@ const engine_class engine_trap = {.name = "trap",
                                   .loaded = NULL,
                                   .locate = trap_locate,
                                   .wake = trap_wake_vm,
+                                  .wake_here = trap_wake_vm_here,
                                   .awake = trap_awake,
                                   .maintain = trap_maintain,
                                   .watching = trap_watching};

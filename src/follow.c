@@ -30,8 +30,7 @@ static void in_child(void) {
     for (follower *f = first; f != NULL; f = f->next) {
         if (f->thread != forking_thread) continue;
         f->thread = here;
-        const engine_class *class = f->engine->class;
-        (class->wake_here != NULL ? class->wake_here : class->wake)(f->engine);
+        f->engine->class->wake_here(f->engine);
     }
     pthread_mutex_unlock(&lock);
 }

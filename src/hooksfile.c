@@ -298,10 +298,6 @@ int hooksfile_poll(hooksfile *f, context *c, lua_State *L) {
     return result;
 }
 
-static void wake_here(engine *e) {
-    (e->class->wake_here != NULL ? e->class->wake_here : e->class->wake)(e);
-}
-
 static void ask_host(lua_State *L, context *c, void *ready) {
     (void)c;
     *(bool *)ready = host_ready(L);
@@ -323,7 +319,7 @@ void hooksfile_safepoint(hooksfile *f, context *c, lua_State *L) {
 }
 
 void hooksfile_rouse(hooksfile *f) {
-    if (is_late(f)) wake_here(f->engine);
+    if (is_late(f)) f->engine->class->wake_here(f->engine);
 }
 
 /* ---- Watching ---- */
@@ -373,7 +369,7 @@ static int start_watcher(hooksfile *f, watch_share **out) {
 /* The first safepoint starts the watcher. */
 static int start_later(hooksfile *f) {
     if ((f->flags & LJINSPECT_WATCH_FORK) != 0 && !follow(&f->follower, f->engine)) return LJINSPECT_ERR_NOMEM;
-    wake_here(f->engine);
+    f->engine->class->wake_here(f->engine);
     return 0;
 }
 
