@@ -125,6 +125,7 @@ static void context_free(context *c, lua_State *L) {
     hooks_free(c->staged);
     hooks_free(c->hooks);
     if (c->anchor != NULL) {
+        context_unref(c, c->nothing_ref);
         context_unref(c, c->runner_ref);
         context_unref(c, c->anchor_ref);
     }
@@ -173,7 +174,7 @@ static context *create(lua_State *L, owner **half) {
     if (c == NULL) luaL_error(L, "not enough memory");
     o->context = c;
     *half = o;
-    c->anchor_ref = c->runner_ref = LUA_NOREF;
+    c->anchor_ref = c->runner_ref = c->nothing_ref = LUA_NOREF;
     c->next_ref = FIRST_REF;
     c->hooks = hooks_new(filter_release, c);
     if (c->hooks == NULL) luaL_error(L, "not enough memory");
@@ -184,6 +185,8 @@ static context *create(lua_State *L, owner **half) {
     lua_pushvalue(L, at);
     lua_pushcclosure(L, runner, 1);
     c->runner_ref = context_ref(c, L);
+    lua_createtable(L, 0, 0);
+    c->nothing_ref = context_ref(c, L);
     const engine_host host = {.owner = c,
                               .table = &c->hooks,
                               .anchor = c->anchor,

@@ -26,6 +26,7 @@ typedef struct context {
     int anchor_ref;
     int next_ref;            /* where context_ref() looks first */
     int runner_ref;          /* the function that context_call runs */
+    int nothing_ref;         /* an empty table, for filters that look at nothing */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
     bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
