@@ -354,6 +354,20 @@ static uintptr_t return_begin(trap_engine *e, lua_State *L, const trap_regs *r, 
     return e->v.lay->rethook;
 }
 
+/* ---- What filters ask ---------------------------------------------------------------------------------------------- */
+
+static uint64_t site_of(const trap_place *p) {
+    return (uint64_t)p->proto->serial << 32 | (uint64_t)(p->at - vm_proto_code(p->proto->pt));
+}
+
+/* lj_debug.c, debug_localname: the n-th active local is in the n-th slot. */
+bool trap_push_locals(engine *base, lua_State *L, int n) {
+    const trap_engine *e = (const trap_engine *)(const void *)base;
+    if (L != e->hit_L) return false;
+    vm_push_slots(L, (const char *)vm_ptr(L, VM_L_STACK) + e->hit_base, n);
+    return true;
+}
+
 /* ---- Traps ------------------------------------------------------------------------------------------------------ */
 
 uintptr_t trap_enter(trap_regs *r) {
@@ -376,7 +390,12 @@ uintptr_t trap_enter(trap_regs *r) {
         if (arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {
             trap_callout c = {.line = p->line};
             c.source = vm_proto_source(p->proto->pt, &c.source_len);
+            e->base.site = site_of(p);
+            e->hit_L = L;
+            e->hit_base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
             trap_call_out(e, L, &c);
+            e->hit_L = NULL;
+            e->base.site = 0;
             if (e->closed) {
                 free(e);
                 r->base = vm_base(L);
