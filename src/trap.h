@@ -224,6 +224,11 @@ bool trap_key_about(const trap_key *k, const vm_proto *pt);
 /* Make LuaJIT count the loops of a function again that it gave up on, but for the `n` given ones. */
 void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uint32_t n);
 
+/* ---- trap_marks.c ------------------------------------------------------------------------------------------------- */
+
+/* Whether the frame at hand arrives at the place's line by this instruction; leaves or takes the frame's mark. */
+bool trap_arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p);
+
 /* ---- trap_hit.c -------------------------------------------------------------------------------------------------- */
 
 /* End a step that is under way. Everything that changes places or slots calls it first. */
