@@ -8,6 +8,7 @@
 
 #include "capture.h"
 #include "hooksfile.h"
+#include "info.h"
 #include "log.h"
 
 /* Where the registry holds the context's owner, and from where on downwards what context_ref() keeps. Numbers, because
@@ -77,6 +78,7 @@ static void filter_release(hook *h, void *owner_context) {
     filter *f = h->filter;
     if (--f->held > 0) return;
     context_unref(c, f->ref);
+    info_forget(c, f->info);
     if (f->destroy != NULL) f->destroy(f->userdata);
     free(f);
 }
@@ -126,6 +128,7 @@ static void context_free(context *c, lua_State *L) {
     hooks_free(c->staged);
     hooks_free(c->hooks);
     if (c->anchor != NULL) {
+        context_unref(c, c->nothing_ref);
         context_unref(c, c->runner_ref);
         context_unref(c, c->anchor_ref);
     }
@@ -174,7 +177,7 @@ static context *create(lua_State *L, owner **half) {
     if (c == NULL) luaL_error(L, "not enough memory");
     o->context = c;
     *half = o;
-    c->anchor_ref = c->runner_ref = LUA_NOREF;
+    c->anchor_ref = c->runner_ref = c->nothing_ref = LUA_NOREF;
     c->next_ref = FIRST_REF;
     c->hooks = hooks_new(filter_release, c);
     if (c->hooks == NULL) luaL_error(L, "not enough memory");
@@ -185,6 +188,8 @@ static context *create(lua_State *L, owner **half) {
     lua_pushvalue(L, at);
     lua_pushcclosure(L, runner, 1);
     c->runner_ref = context_ref(c, L);
+    lua_createtable(L, 0, 0);
+    c->nothing_ref = context_ref(c, L);
     const engine_host host = {.owner = c,
                               .table = &c->hooks,
                               .anchor = c->anchor,

@@ -26,6 +26,7 @@ typedef struct context {
     int anchor_ref;
     int next_ref;            /* where context_ref() looks first */
     int runner_ref;          /* the function that context_call runs */
+    int nothing_ref;         /* an empty table, for filters that look at nothing */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
     bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
@@ -59,10 +60,11 @@ typedef struct filter {
     ljinspect_filter_fn call; /* C; NULL: Lua */
     void *userdata;
     ljinspect_destroy_fn destroy;
-    int ref;       /* Lua: registry reference; else LUA_NOREF */
-    unsigned uses; /* Lua: what it can see of info, see filter_use.h */
-    bool lasting;  /* only those who name it take it away */
-    unsigned held; /* by how many tables: a lasting one is in the staged table, too */
+    int ref;                 /* Lua: registry reference; else LUA_NOREF */
+    unsigned uses;           /* Lua: what it can see of info, see filter_use.h */
+    struct info_cache *info; /* Lua: what is remembered of its hits, or NULL */
+    bool lasting;            /* only those who name it take it away */
+    unsigned held;           /* by how many tables: a lasting one is in the staged table, too */
 } filter;
 
 /* Set a hook, or take all but the lasting ones away, in context_table(c). `filter` is copied; on success the hook owns
