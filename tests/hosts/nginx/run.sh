@@ -66,6 +66,10 @@ for file in "$here"/scenarios/*.sh; do
         [[ $(basename "$file") == *"$word"* ]] && chosen=0
     done
     [ "$chosen" -eq 0 ] || continue
+    if [ ! -x "$LJINSPECT_BUILD/ljinspect" ] && grep -q '/ljinspect" run' "$file"; then
+        scenario=$(basename "$file" .sh) todo='' && skip "the scenario" "built without the ljinspect command"
+        continue
+    fi
     started=$(now_ms)
     run_scenario "$file"
     echo "# $(basename "$file" .sh): $(($(now_ms) - started)) ms"
