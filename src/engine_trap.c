@@ -60,16 +60,19 @@ static bool wanted(const trap_engine *e, const trap_proto *p) {
     return false;
 }
 
-/* Drop functions that were freed or have no hook any more, and bring the rest that `key` is about up to date. */
+/* Of the functions that `key` is about (NULL: all) drop those without a hook and bring the rest up to date. Functions
+ * that were freed are dropped in any case. */
 static void refresh(trap_engine *e, lua_State *L, const trap_key *key) {
     for (size_t i = 0; i < e->proto_buckets; i++) {
         for (trap_proto *p = e->protos[i], *next; p != NULL; p = next) {
             next = p->next_in_bucket;
             if (!trap_alive(e, L, p)) {
                 trap_drop_proto(e, p, false);
+            } else if (key != NULL && !trap_key_about(key, p->pt)) {
+                continue;
             } else if (!wanted(e, p)) {
                 trap_drop_proto(e, p, true);
-            } else if (key == NULL || trap_key_about(key, p->pt)) {
+            } else {
                 trap_replan(e, p); /* where memory is short it keeps traps that nobody listens to */
             }
         }
@@ -136,7 +139,12 @@ static int trap_arm(engine *base, lua_State *L, const char *file, size_t file_le
     job j = {.e = e, .key = &own, .rc = 0};
     int rc = protect(e, L, arm_body, &j);
     if (rc == 0) rc = j.rc;
-    if (rc != 0) trap_disarm(base, L, file, file_len, line);
+    if (rc != 0) {
+        trap_disarm(base, L, file, file_len, line);
+    } else if (find_key(e, file, file_len, line) == NULL) {
+        /* A finalizer removed the hook meanwhile: what was enlisted for it since then goes. */
+        if (protect(e, L, refresh_body, &j) != 0) e->refresh_due = true;
+    }
     return rc;
 }
 
