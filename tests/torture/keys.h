@@ -14,7 +14,8 @@ typedef struct key {
     char *source; /* a chunk name, as it is */
     int line;
     uint64_t count;
-    int64_t id; /* of the hook, 0 for none */
+    int64_t id;  /* of the hook, 0 for none */
+    bool always; /* that hook was there from the beginning */
 } key;
 
 typedef struct keys {

@@ -5,6 +5,10 @@ local out = os.tmpname()
 os.remove(out)
 local date = os.date
 os.date = function(f, t) return date(f, t or 86400) end
+-- It copies a style sheet that it thinks is newer, from a folder that all its processes of a user share.
+local path = require "pl.path"
+path.getmtime = function() return 0 end
+path.expanduser = function() return out end
 local root = os.getenv "TORTURE_DEBIAN" .. "/usr/share/lua/5.1/"
 local inputs = os.getenv "TORTURE_LONG" and { "pl", "ldoc" } or { "pl/List.lua", "pl/stringx.lua", "ldoc/parse.lua" }
 for i, input in ipairs(inputs) do
@@ -17,4 +21,4 @@ for i, input in ipairs(inputs) do
     print(name, show.digest(text))
   end
 end
-os.execute("rm -rf " .. out)
+os.execute("rm -rf " .. out .. " /tmp/ldoc" .. out:gsub("/", "_"))

@@ -2,9 +2,9 @@
 require "steady"
 local luacheck, format = require "luacheck", require "luacheck.format"
 local show = require "show"
-local modules = { "luacheck.lexer", "luacheck.filter", "luacheck.format", "pl.List", "pl.class", "dkjson", "inspect" }
+local modules = { "luacheck.format", "pl.class", "inspect" }
 if os.getenv "TORTURE_LONG" then
-  for _, name in ipairs { "luacheck.parser", "luacheck.check", "luacheck.options", "luacheck.stages.linearize",
+  for _, name in ipairs { "luacheck.lexer", "luacheck.filter", "pl.List", "dkjson", "luacheck.parser", "luacheck.check", "luacheck.options", "luacheck.stages.linearize",
     "luacheck.stages.resolve_locals", "pl.pretty", "pl.xml", "pl.tablex", "argparse", "moses", "luaunit" } do
     modules[#modules + 1] = name
   end
