@@ -134,7 +134,7 @@ static void count_hit(lua_State *L, size_t i) {
     if (t.stress && t.hits == STRESSED_HITS) set_collector(L, 100, 200);
     if (t.random && t.hits % t.change_every == 0) {
         change(L);
-        if (next_random() % 2 == 0) unset(L, i);
+        if (next_random() % 8 == 0) unset(L, i);
     }
 }
 

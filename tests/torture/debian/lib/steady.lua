@@ -53,3 +53,10 @@ function table.sort(t, less)
   if #order ~= n then return rawsort(t, less) end -- not an order
   for i = 1, n do t[i] = order[i] end
 end
+
+-- What a cache in a weak table still has depends on when the collector ran.
+local rawsetmetatable = setmetatable
+function setmetatable(t, mt)
+  if type(mt) == "table" and rawget(mt, "__mode") then mt.__mode = nil end
+  return rawsetmetatable(t, mt)
+end
