@@ -11,6 +11,10 @@ function show.read(file)
   f:close()
   return s
 end
+-- Messages of LuaJIT's may lack the name of the variable on a hooked line: no message has it then.
+function show.nameless(s)
+  return (s:gsub("(attempt to [%a ]-) %a+ '[^'\n]*' %(a (%a+) value%)", "%1 a %2 value"))
+end
 -- Runs a script that may end itself.
 function show.script(file, ...)
   local exit, done = os.exit, {}
