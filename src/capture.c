@@ -200,7 +200,11 @@ static void call_filter(lua_State *L, context *c, void *arg) {
         return;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
-    push_info(&hit, f->uses);
+    if (f->uses == 0) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, c->nothing_ref); /* neither kept nor changed: see filter_use.h */
+    } else {
+        push_info(&hit, f->uses);
+    }
     lua_call(L, 1, 1);
     r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
 }

@@ -26,6 +26,7 @@ typedef struct context {
     int anchor_ref;
     int next_ref;            /* where context_ref() looks first */
     int runner_ref;          /* the function that context_call runs */
+    int nothing_ref;         /* an empty table, for filters that look at nothing */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
     bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
@@ -68,6 +69,10 @@ typedef struct filter {
 int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len, int line, int func, const filter *f);
 void context_remove(context *c, lua_State *L, hook_table *t, hook *h);
 int context_remove_all(context *c, lua_State *L);
+
+/* Have another engine take over, of this class. 0; LJINSPECT_ERR_BUSY while there are hooks or a watched file; or
+ * LJINSPECT_ERR_ENGINE or _NOMEM, with the engine that was there. */
+int context_set_engine(context *c, lua_State *L, const engine_class *class);
 
 /* The table that the API shows and changes at the moment. */
 hook_table *context_table(const context *c);

@@ -58,8 +58,15 @@ typedef struct engine_class {
      * an ljinspect_error, having changed nothing. Never raises. The hook may not be in the table yet. */
     int (*arm)(engine *e, lua_State *L, const char *file, size_t file_len, int line, int func);
 
+    /* The same for the `n` hooks of a table that comes into force as a whole: all are armed, or none. May be NULL: arm()
+     * does for that, only slower. */
+    int (*arm_all)(engine *e, lua_State *L, hook *const *hooks, size_t n);
+
     /* Undo one arm. Cannot fail, never raises; what the VM does not let us undo here is done at the next safepoint. */
     void (*disarm)(engine *e, lua_State *L, const char *file, size_t file_len, int line);
+
+    /* The same for `n` hooks. May be NULL. */
+    void (*disarm_all)(engine *e, lua_State *L, hook *const *hooks, size_t n);
 
     /* The function on top of the stack was just loaded; its prototype and those inside it may match hooks. May be
      * NULL: the engine sees new code by itself. */
@@ -83,6 +90,10 @@ typedef struct engine_class {
     void (*watching)(engine *e, lua_State *L, bool on);
 } engine_class;
 
+/* arm_all() and disarm_all(), whether the engine has them or not. */
+int engine_arm_all(engine *e, lua_State *L, hook *const *hooks, size_t n);
+void engine_disarm_all(engine *e, lua_State *L, hook *const *hooks, size_t n);
+
 struct engine {
     const engine_class *class;
     engine_host host;
@@ -90,6 +101,9 @@ struct engine {
 
 extern const engine_class engine_line;
 extern const engine_class engine_trap; /* where LJINSPECT_TRAP is defined: x86-64 */
+
+/* The engine of this name, or NULL. */
+const engine_class *engine_named(const char *name);
 
 /* The best engine that works in the VM of L; LJINSPECT_ENGINE in the environment ("line", "trap") chooses. NULL, with a
  * log line that says why, where none does. May raise a Lua memory error. */

@@ -45,7 +45,8 @@ static int grow_stack(lua_State *L) {
  */
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
     if (vm_stack_left(L) >= slots) return true;
-    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + 3 * TRAP_STACK > LUAI_MAXSTACK) {
+    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + (ptrdiff_t)3 * TRAP_STACK >
+        LUAI_MAXSTACK) {
         return false;
     }
     bool was = trap_hush(e);
@@ -248,10 +249,7 @@ void trap_step_finish(trap_engine *e) {
     if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(trap_hookmask(e) | e->step.hookmask_off);
     trap_proto *p = e->step.proto;
     if (p == NULL) return;
-    for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
-        trap_place *place = &p->places[i];
-        if (place->how != TRAP_SLOT && !trap_is_trap(e, VM_INS_OP(*place->at))) place->opcode = VM_INS_OP(*place->at);
-    }
+    trap_reread(e, p);
     trap_insert(e, p);
 }
 
