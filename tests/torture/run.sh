@@ -148,7 +148,10 @@ TORTURE_LINES=/dev/null TORTURE_COUNTS=/dev/null "$torture" hooks /dev/null 2>"$
     exit 77
 }
 echo 'io.write(jit.version, pcall(require, "table.nkeys") and " (luajit2)" or "") if not pcall(require, "ffi") then io.write(" without FFI") end' >"$out/version.lua"
-version=$("$torture" plain "$out/version.lua" 2>/dev/null) || exit 2
+version=$("$torture" plain "$out/version.lua" 2>"$out/probe") || {
+    cat "$out/probe"
+    exit 2
+}
 case $version in *"without FFI") TORTURE_NO_FFI=1 && export TORTURE_NO_FFI ;; esac
 
 [ $# -gt 0 ] || set -- $(cd "$here/$set" && ls ./*.lua | sed 's/\.lua$//')

@@ -259,7 +259,8 @@ static const char helper[] =
     "local hit, line, problem, safepoint = ...\n"
     "local pairs, rawequal, next, type, assert, loadfile, load = pairs, rawequal, next, type, assert, loadfile, load\n"
     "local getinfo, traceback, dump, util = debug.getinfo, debug.traceback, string.dump, require 'jit.util'\n"
-    "local attach, opt, searchpath, loaders = jit.attach, require 'jit.opt', package.searchpath, package.loaders\n"
+    "local attach, searchpath, loaders = jit.attach, package.searchpath, package.loaders\n"
+    "local compiler, opt = pcall(require, 'jit.opt')\n"
     "local function filter(i)\n"
     "  local hits = 0\n"
     "  return function(info)\n"
@@ -299,7 +300,9 @@ static const char helper[] =
     "    return file and through_dump(file) or message\n"
     "  end\n"
     "end\n"
-    "local function eager() opt.start(3, 'hotloop=2', 'hotexit=1', 'maxtrace=4000', 'maxmcode=2048') end\n"
+    "local function eager()\n"
+    "  if compiler then opt.start(3, 'hotloop=2', 'hotexit=1', 'maxtrace=4000', 'maxmcode=2048') end\n"
+    "end\n"
     "return filter, watch, from_bytecode, through_dump, eager\n";
 
 enum { FILTER = 1, WATCH, FROM_BYTECODE, THROUGH_DUMP, EAGER, HELPERS = EAGER };
