@@ -8,6 +8,7 @@
 
 #include "capture.h"
 #include "hooksfile.h"
+#include "info.h"
 #include "log.h"
 
 /* Where the registry holds the context's owner, and from where on downwards what context_ref() keeps. Numbers, because
@@ -76,6 +77,7 @@ static void filter_release(hook *h, void *owner_context) {
     context *c = owner_context;
     filter *f = h->filter;
     context_unref(c, f->ref);
+    info_forget(c, f->info);
     if (f->destroy != NULL) f->destroy(f->userdata);
     free(f);
 }

@@ -60,8 +60,9 @@ typedef struct filter {
     ljinspect_filter_fn call; /* C; NULL: Lua */
     void *userdata;
     ljinspect_destroy_fn destroy;
-    int ref;       /* Lua: registry reference; else LUA_NOREF */
-    unsigned uses; /* Lua: what it can see of info, see filter_use.h */
+    int ref;                 /* Lua: registry reference; else LUA_NOREF */
+    unsigned uses;           /* Lua: what it can see of info, see filter_use.h */
+    struct info_cache *info; /* Lua: what is remembered of its hits, or NULL */
 } filter;
 
 /* Set a hook, or take all away, in context_table(c). `filter` is copied; on success the hook owns what it names.

@@ -11,6 +11,7 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hooks.h"
 
@@ -75,6 +76,10 @@ typedef struct engine_class {
     /* For each of the `n` hooks say where it stands. May raise a Lua memory error. */
     void (*locate)(engine *e, lua_State *L, hook *const *hooks, size_t n, engine_place *places);
 
+    /* From within hit(): push the values of the hooked function's first `n` locals, for which the caller made room.
+     * False, pushing nothing, where that is not possible; may be NULL. Raises nothing. */
+    bool (*push_locals)(engine *e, lua_State *L, int n);
+
     /* A change waits: bring the VM to a safepoint soon. Called from the watcher's thread, again and again at short
      * intervals until change_waiting() is false. Must only do what another thread may do to a running VM. */
     void (*wake)(engine *e);
@@ -97,6 +102,9 @@ void engine_disarm_all(engine *e, lua_State *L, hook *const *hooks, size_t n);
 struct engine {
     const engine_class *class;
     engine_host host;
+    /* During hit(): a number for the instruction at which control arrived, never to be that of another instruction of
+     * this VM, not even of one that comes to the same address later; 0: not known. */
+    uint64_t site;
 };
 
 extern const engine_class engine_line;

@@ -48,6 +48,7 @@ struct trap_proto {
     trap_proto *next_in_bucket;
     trap_place *places;
     uint32_t n_places;
+    uint32_t serial;      /* no other entry of this engine has it */
     bool was_nojit;       /* the program had switched the JIT off for it */
     uint32_t *old_iloops; /* loops that LuaJIT had given up on before (indices), ascending */
     uint32_t n_old_iloops;
@@ -80,8 +81,11 @@ typedef struct trap_engine {
     trap_proto **protos; /* hash tables of the same power of two; chained */
     trap_place **places;
     size_t n_protos, n_places, proto_buckets, place_buckets;
+    uint32_t last_serial;
     unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
 
+    const lua_State *hit_L; /* during a hit: the coroutine, and its frame from the stack's start, which may move */
+    ptrdiff_t hit_base;
     bool in_hit;         /* filters or a safepoint run */
     bool closed;         /* by one of them: freed when it returns */
     bool watching_code;  /* between trap_first_hook() and trap_last_hook() */
@@ -220,6 +224,11 @@ bool trap_key_about(const trap_key *k, const vm_proto *pt);
 /* Make LuaJIT count the loops of a function again that it gave up on, but for the `n` given ones. */
 void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uint32_t n);
 
+/* ---- trap_marks.c ------------------------------------------------------------------------------------------------- */
+
+/* Whether the frame at hand arrives at the place's line by this instruction; leaves or takes the frame's mark. */
+bool trap_arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p);
+
 /* ---- trap_hit.c -------------------------------------------------------------------------------------------------- */
 
 /* End a step that is under way. Everything that changes places or slots calls it first. */
@@ -232,6 +241,9 @@ void trap_sync_state(lua_State *L, const trap_regs *r, uint32_t slots);
 uint32_t trap_counted_slots(const trap_engine *e, const trap_regs *r);
 /* Free stack slots above the top; the stack may move. */
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots);
+
+/* See engine.h. */
+bool trap_push_locals(engine *base, lua_State *L, int n);
 
 typedef struct trap_callout {
     const char *source;

@@ -198,6 +198,7 @@ trap_proto *trap_add_proto(trap_engine *e, vm_proto *pt) {
         return NULL;
     }
     p->pt = pt;
+    p->serial = ++e->last_serial;
     p->end = (const char *)(vm_proto_code(pt) + vm_proto_size(pt));
     if (!remember_loops(e->v.lay, p)) {
         free(p);
