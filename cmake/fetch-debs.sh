@@ -1,9 +1,10 @@
 #!/bin/sh
-# Unpack Debian packages that cannot be installed beside the system's LuaJIT: fetch-debs.sh [DIRECTORY]
+# Unpack Debian packages that cannot be installed beside the system's LuaJIT: fetch-debs.sh [DIRECTORY [PACKAGE...]]
 #
 # OpenResty's luajit2 and Debian's luajit conflict, and nginx's Lua module depends on luajit2. So these, and the other
-# programs that are tested, are downloaded and unpacked into DIRECTORY/root (default: build/debs), a tree like that of "/". Nothing on the system changes. When
-# it is all there already, nothing happens.
+# programs that are tested, are downloaded and unpacked into DIRECTORY/root (default: build/debs), a tree like that of
+# "/". Nothing on the system changes. When it is all there already, nothing happens. Other packages than these can be
+# named, without what they depend on.
 set -eu
 cd "${0%/*}/.."
 debs=${1:-build/debs}
@@ -22,6 +23,7 @@ fail() {
 for tool in apt-get apt-cache dpkg dpkg-query; do
     command -v $tool >/dev/null || fail "this needs Debian or a kin of it ($tool not found)"
 done
+[ $# -le 1 ] || { shift && packages=$* libraries=; }
 for library in $libraries; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$library" 2>/dev/null)" = installed ] || packages="$packages $library"
 done

@@ -289,20 +289,21 @@ int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len,
     *copy = *f;
     copy->held = 1;
     hook_table *t = context_table(c);
-    hook *h = hooks_add(t, c->last_id + 1, file, file_len, line, copy);
+    int64_t id = ++c->last_id; /* now: a finalizer that runs while the engine arms may set hooks, too */
+    hook *h = hooks_add(t, id, file, file_len, line, copy);
     if (h == NULL) {
         free(copy);
         return LJINSPECT_ERR_NOMEM;
     }
-    if (t == c->hooks) {
-        int error = c->engine->class->arm(c->engine, L, file, file_len, line, func);
-        if (error != 0) {
-            *copy = (filter){.ref = LUA_NOREF, .held = 1}; /* still the caller's */
-            hooks_remove(t, h);
-            return error;
-        }
+    if (t != c->hooks) return id;
+    hooks_pin(t); /* the finalizer may remove this one */
+    int error = c->engine->class->arm(c->engine, L, file, file_len, line, func);
+    if (error != 0) {
+        *copy = (filter){.ref = LUA_NOREF, .held = 1}; /* still the caller's */
+        if (!h->removed) hooks_remove(t, h);
     }
-    return ++c->last_id;
+    hooks_unpin(t);
+    return error != 0 ? error : id;
 }
 
 void context_remove(context *c, lua_State *L, hook_table *t, hook *h) {
