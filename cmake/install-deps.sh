@@ -42,6 +42,7 @@ if [ "$level" = ci ]; then
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
     want chromium "a browser (tests: the page of flame graphs)" has chromium
+    want dpkg-dev "unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-source
 fi
 
 [ -z "$missing" ] && exit 0

@@ -48,11 +48,13 @@ static void set_hook(lua_State *L, context *c, void *arg) {
 
 /* What `f` asks for as the context keeps it. False for what cannot be a filter. */
 static bool read_filter(lua_State *L, const ljinspect_filter *f, filter *out) {
-    *out = (filter){.ref = LUA_NOREF};
+    *out = (filter){.ref = LUA_NOREF, .lasting = f->lasting != 0};
     bool ok;
     switch (f->kind) {
     case LJINSPECT_FILTER_C:
-        *out = (filter){.call = f->call, .userdata = f->userdata, .destroy = f->destroy, .ref = LUA_NOREF};
+        out->call = f->call;
+        out->userdata = f->userdata;
+        out->destroy = f->destroy;
         return f->call != NULL;
     case LJINSPECT_FILTER_LUA: return f->index != 0 && lua_isfunction(L, f->index);
     case LJINSPECT_FILTER_REF:
@@ -151,7 +153,7 @@ int ljinspect_watch(lua_State *L, const char *file, double delay, unsigned flags
     struct hooksfile *before = c->file;
     c->file = now;
     if (before != NULL && before != now) hooksfile_stop(before, c, L);
-    hooksfile_poll(now, c, L);
+    if ((flags & LJINSPECT_WATCH_LATER) == 0) hooksfile_poll(now, c, L);
     return 0;
 }
 
@@ -193,4 +195,22 @@ int ljinspect_get_status(lua_State *L, ljinspect_status *status) {
                                  .hooks_file = c->file != NULL ? hooksfile_path(c->file) : NULL,
                                  .hooks = (int)hooks_count(context_table(c))};
     return 0;
+}
+
+int ljinspect_set_engine(lua_State *L, const char *name) {
+    static const char *const best[] = {"trap", "line"};
+    int error;
+    context *c = context_get(L, &error);
+    if (c == NULL) return error;
+    if (name != NULL) {
+        const engine_class *class = engine_named(name);
+        if (class != NULL) return context_set_engine(c, L, class);
+        return strcmp(name, "trap") == 0 ? LJINSPECT_ERR_ENGINE : LJINSPECT_ERR_ARGUMENT; /* not on this machine */
+    }
+    error = LJINSPECT_ERR_ENGINE;
+    for (size_t i = 0; i < sizeof best / sizeof best[0] && error == LJINSPECT_ERR_ENGINE; i++) {
+        const engine_class *class = engine_named(best[i]);
+        if (class != NULL) error = context_set_engine(c, L, class);
+    }
+    return error;
 }

@@ -8,6 +8,7 @@
 
 #include "capture.h"
 #include "hooksfile.h"
+#include "info.h"
 #include "log.h"
 
 /* Where the registry holds the context's owner, and from where on downwards what context_ref() keeps. Numbers, because
@@ -75,7 +76,9 @@ void context_unref(context *c, int ref) {
 static void filter_release(hook *h, void *owner_context) {
     context *c = owner_context;
     filter *f = h->filter;
+    if (--f->held > 0) return;
     context_unref(c, f->ref);
+    info_forget(c, f->info);
     if (f->destroy != NULL) f->destroy(f->userdata);
     free(f);
 }
@@ -100,7 +103,7 @@ static int on_hit(void *owner_context, lua_State *L, const char *source, size_t 
 
 static void on_safepoint(void *owner_context, lua_State *L) {
     context *c = owner_context;
-    if (c->file != NULL) hooksfile_poll(c->file, c, L);
+    if (c->file != NULL) hooksfile_safepoint(c->file, c, L);
 }
 
 static bool on_change_waiting(void *owner_context) {
@@ -125,6 +128,7 @@ static void context_free(context *c, lua_State *L) {
     hooks_free(c->staged);
     hooks_free(c->hooks);
     if (c->anchor != NULL) {
+        context_unref(c, c->nothing_ref);
         context_unref(c, c->runner_ref);
         context_unref(c, c->anchor_ref);
     }
@@ -173,7 +177,7 @@ static context *create(lua_State *L, owner **half) {
     if (c == NULL) luaL_error(L, "not enough memory");
     o->context = c;
     *half = o;
-    c->anchor_ref = c->runner_ref = LUA_NOREF;
+    c->anchor_ref = c->runner_ref = c->nothing_ref = LUA_NOREF;
     c->next_ref = FIRST_REF;
     c->hooks = hooks_new(filter_release, c);
     if (c->hooks == NULL) luaL_error(L, "not enough memory");
@@ -184,6 +188,8 @@ static context *create(lua_State *L, owner **half) {
     lua_pushvalue(L, at);
     lua_pushcclosure(L, runner, 1);
     c->runner_ref = context_ref(c, L);
+    lua_createtable(L, 0, 0);
+    c->nothing_ref = context_ref(c, L);
     const engine_host host = {.owner = c,
                               .table = &c->hooks,
                               .anchor = c->anchor,
@@ -240,6 +246,37 @@ context *context_get(lua_State *L, int *error) {
     return r.context;
 }
 
+/* ---- Choice of the engine ---- */
+
+typedef struct opening {
+    const engine_class *class;
+    engine *engine;
+} opening;
+
+static void open_engine(lua_State *L, context *c, void *arg) {
+    opening *o = arg;
+    o->engine = o->class->open(L, &c->engine->host);
+}
+
+int context_set_engine(context *c, lua_State *L, const engine_class *class) {
+    if (c->engine->class == class) return 0;
+    if (c->file != NULL || c->staged != NULL || c->applying || hooks_dispatching(c->hooks) ||
+        hooks_count(c->hooks) > 0) {
+        return LJINSPECT_ERR_BUSY;
+    }
+    opening o = {.class = class};
+    int status = context_call(c, L, open_engine, &o, 0);
+    if (status != 0) {
+        lua_pop(L, 1);
+        return LJINSPECT_ERR_NOMEM;
+    }
+    if (o.engine == NULL) return LJINSPECT_ERR_ENGINE;
+    engine *before = c->engine;
+    c->engine = o.engine;
+    before->class->close(before, L, false);
+    return 0;
+}
+
 /* ---- Hooks ---- */
 
 hook_table *context_table(const context *c) {
@@ -250,21 +287,23 @@ int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len,
     filter *copy = malloc(sizeof *copy);
     if (copy == NULL) return LJINSPECT_ERR_NOMEM;
     *copy = *f;
+    copy->held = 1;
     hook_table *t = context_table(c);
-    hook *h = hooks_add(t, c->last_id + 1, file, file_len, line, copy);
+    int64_t id = ++c->last_id; /* now: a finalizer that runs while the engine arms may set hooks, too */
+    hook *h = hooks_add(t, id, file, file_len, line, copy);
     if (h == NULL) {
         free(copy);
         return LJINSPECT_ERR_NOMEM;
     }
-    if (t == c->hooks) {
-        int error = c->engine->class->arm(c->engine, L, file, file_len, line, func);
-        if (error != 0) {
-            *copy = (filter){.ref = LUA_NOREF}; /* still the caller's */
-            hooks_remove(t, h);
-            return error;
-        }
+    if (t != c->hooks) return id;
+    hooks_pin(t); /* the finalizer may remove this one */
+    int error = c->engine->class->arm(c->engine, L, file, file_len, line, func);
+    if (error != 0) {
+        *copy = (filter){.ref = LUA_NOREF, .held = 1}; /* still the caller's */
+        if (!h->removed) hooks_remove(t, h);
     }
-    return ++c->last_id;
+    hooks_unpin(t);
+    return error != 0 ? error : id;
 }
 
 void context_remove(context *c, lua_State *L, hook_table *t, hook *h) {
@@ -279,14 +318,28 @@ int context_remove_all(context *c, lua_State *L) {
     hook_table *t = context_table(c);
     int n = 0;
     hooks_pin(t);
-    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h), n++) context_remove(c, L, t, h);
+    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h)) {
+        if (((const filter *)h->filter)->lasting) continue;
+        context_remove(c, L, t, h);
+        n++;
+    }
     hooks_unpin(t);
     return n;
 }
 
 int context_stage(context *c) {
     c->staged = hooks_new(filter_release, c);
-    return c->staged != NULL ? 0 : LJINSPECT_ERR_NOMEM;
+    if (c->staged == NULL) return LJINSPECT_ERR_NOMEM;
+    for (hook *h = hooks_first(c->hooks); h != NULL; h = hooks_next(h)) {
+        filter *f = h->filter;
+        if (!f->lasting) continue;
+        if (hooks_add(c->staged, h->id, h->file, h->file_len, h->line, f) == NULL) {
+            context_unstage(c);
+            return LJINSPECT_ERR_NOMEM;
+        }
+        f->held++;
+    }
+    return 0;
 }
 
 void context_unstage(context *c) {
@@ -295,20 +348,58 @@ void context_unstage(context *c) {
     hooks_free(rest);
 }
 
+/* The hooks of the table that are younger than `id`, appended to a list that grows. False: no memory. */
+static bool list_hooks(const hook_table *t, int64_t id, hook ***list, size_t *n) {
+    hook **longer = realloc(*list, (*n + hooks_count(t) + 1) * sizeof **list);
+    if (longer == NULL) return false;
+    *list = longer;
+    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h)) {
+        if (h->id > id) longer[(*n)++] = h;
+    }
+    return true;
+}
+
+/* Arm all of a pinned table. Arming allocates, so finalizers run that may set and unset hooks in it. */
+static int arm_table(context *c, lua_State *L, const hook_table *t) {
+    hook **list = NULL;
+    size_t armed = 0, n = 0;
+    int error = 0;
+    while (error == 0) {
+        if (!list_hooks(t, armed > 0 ? list[armed - 1]->id : 0, &list, &n)) error = LJINSPECT_ERR_NOMEM;
+        if (error != 0 || n == armed) break;
+        error = engine_arm_all(c->engine, L, list + armed, n - armed);
+        if (error == 0) armed = n;
+    }
+    size_t gone = 0;
+    for (size_t i = 0; i < armed; i++) {
+        if (error != 0 || list[i]->removed) list[gone++] = list[i];
+    }
+    engine_disarm_all(c->engine, L, list, gone);
+    free(list);
+    return error;
+}
+
 int context_commit(context *c, lua_State *L) {
     hook_table *old = c->hooks, *new = c->staged;
-    for (hook *h = hooks_first(new); h != NULL; h = hooks_next(h)) {
-        int error = c->engine->class->arm(c->engine, L, h->file, h->file_len, h->line, 0);
-        if (error != 0) {
-            for (hook *done = hooks_first(new); done != h; done = hooks_next(done))
-                c->engine->class->disarm(c->engine, L, done->file, done->file_len, done->line);
-            return error;
+    hooks_pin(new);
+    int error = arm_table(c, L, new);
+    if (error == 0) {
+        hook **going = NULL;
+        size_t n = 0;
+        for (hook *h = hooks_first(new); h != NULL; h = hooks_next(h)) {
+            const hook *before = hooks_find_id(old, h->id); /* one that lasts */
+            if (before != NULL) h->hits = before->hits;
         }
+        c->hooks = new;
+        c->staged = NULL;
+        if (list_hooks(old, 0, &going, &n)) {
+            engine_disarm_all(c->engine, L, going, n);
+        } else {
+            for (hook *h = hooks_first(old); h != NULL; h = hooks_next(h)) engine_disarm_all(c->engine, L, &h, 1);
+        }
+        free(going);
+        hooks_free(old);
     }
-    c->hooks = new;
-    c->staged = NULL;
-    for (hook *h = hooks_first(old); h != NULL; h = hooks_next(h))
-        c->engine->class->disarm(c->engine, L, h->file, h->file_len, h->line);
-    hooks_free(old);
-    return 0;
+    hooks_unpin(new);
+    return error;
 }

@@ -26,6 +26,7 @@ typedef struct context {
     int anchor_ref;
     int next_ref;            /* where context_ref() looks first */
     int runner_ref;          /* the function that context_call runs */
+    int nothing_ref;         /* an empty table, for filters that look at nothing */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
     bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
@@ -59,21 +60,29 @@ typedef struct filter {
     ljinspect_filter_fn call; /* C; NULL: Lua */
     void *userdata;
     ljinspect_destroy_fn destroy;
-    int ref;       /* Lua: registry reference; else LUA_NOREF */
-    unsigned uses; /* Lua: what it can see of info, see filter_use.h */
+    int ref;                 /* Lua: registry reference; else LUA_NOREF */
+    unsigned uses;           /* Lua: what it can see of info, see filter_use.h */
+    struct info_cache *info; /* Lua: what is remembered of its hits, or NULL */
+    bool lasting;            /* only those who name it take it away */
+    unsigned held;           /* by how many tables: a lasting one is in the staged table, too */
 } filter;
 
-/* Set a hook, or take all away, in context_table(c). `filter` is copied; on success the hook owns what it names.
- * context_add returns the id or an ljinspect_error. context_remove takes one hook out of the table it is in. */
+/* Set a hook, or take all but the lasting ones away, in context_table(c). `filter` is copied; on success the hook owns
+ * what it names. context_add returns the id or an ljinspect_error. context_remove takes one hook out of the table it is
+ * in. */
 int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len, int line, int func, const filter *f);
 void context_remove(context *c, lua_State *L, hook_table *t, hook *h);
 int context_remove_all(context *c, lua_State *L);
 
+/* Have another engine take over, of this class. 0; LJINSPECT_ERR_BUSY while there are hooks or a watched file; or
+ * LJINSPECT_ERR_ENGINE or _NOMEM, with the engine that was there. */
+int context_set_engine(context *c, lua_State *L, const engine_class *class);
+
 /* The table that the API shows and changes at the moment. */
 hook_table *context_table(const context *c);
 
-/* Begin a staged table: until context_commit or context_unstage hooks are set in it and not in force. 0 or
- * LJINSPECT_ERR_NOMEM. */
+/* Begin a staged table, which has the lasting hooks: until context_commit or context_unstage hooks are set in it and
+ * not in force. 0 or LJINSPECT_ERR_NOMEM. */
 int context_stage(context *c);
 /* Drop the staged table if there still is one. */
 void context_unstage(context *c);

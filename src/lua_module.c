@@ -50,6 +50,14 @@ static int set_hook(lua_State *L) {
     return 1;
 }
 
+static int set_engine(lua_State *L) {
+    int error = ljinspect_set_engine(L, luaL_optstring(L, 1, NULL));
+    luaL_argcheck(L, error != LJINSPECT_ERR_ARGUMENT, 1, "no engine has that name");
+    if (error != 0) return fail(L, error);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* A count, or nil and an error. */
 static int push_count(lua_State *L, int n) {
     if (n < 0) return fail(L, n);
@@ -319,11 +327,19 @@ static int status(lua_State *L) {
 }
 
 int luaopen_ljinspect(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"set_hook", set_hook},     {"unset_hook", unset_hook}, {"unset_all", unset_all},
-        {"hooks", hooks},           {"getname", getname},       {"init", init},
-        {"watch", watch},           {"destroy", destroy},       {"poll", poll},
-        {"set_logger", set_logger}, {"status", status},         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"set_hook", set_hook},
+                                         {"unset_hook", unset_hook},
+                                         {"unset_all", unset_all},
+                                         {"hooks", hooks},
+                                         {"getname", getname},
+                                         {"init", init},
+                                         {"watch", watch},
+                                         {"destroy", destroy},
+                                         {"poll", poll},
+                                         {"set_logger", set_logger},
+                                         {"status", status},
+                                         {"set_engine", set_engine},
+                                         {NULL, NULL}};
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     lua_pushliteral(L, LJINSPECT_VERSION);

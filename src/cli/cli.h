@@ -10,6 +10,7 @@ enum { CLI_FAILED = 1, CLI_USAGE = 2, CLI_CANNOT_RUN = 126, CLI_NOT_FOUND = 127 
 /* A subcommand: argv[0] is its name. Returns the exit status. */
 typedef int (*cli_command)(int argc, char **argv);
 
+int cli_run(int argc, char **argv);
 int cli_ps(int argc, char **argv);
 int cli_stack(int argc, char **argv);
 int cli_record(int argc, char **argv);

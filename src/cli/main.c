@@ -10,12 +10,13 @@ static const struct {
     const char *name, *summary;
     cli_command command;
 } COMMANDS[] = {
+    {"run", "run a program with breakpoints in its Lua code", cli_run},
     {"ps", "list the processes with LuaJIT VMs in them", cli_ps},
     {"stack", "show the Lua stacks of a process, or of a core file", cli_stack},
     {"record", "sample Lua stacks, and write flame graphs", cli_record},
     {"report", "print the top functions and lines of a recorded profile", cli_report},
 };
-enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
+enum { N_COMMANDS = sizeof COMMANDS / sizeof COMMANDS[0] };
 
 int cli_fail(int status, const char *format, ...) {
     va_list args;
