@@ -53,6 +53,7 @@ bench: all
 	    cmake --build $(BUILD) --parallel $(JOBS) --target bench_opening >/dev/null && $(BENCH) $(BUILD)/tests/bench_opening; \
 	else echo "How long opening the trap engine takes: not measured, this build has none."; fi
 	@$(BENCH) luajit tests/bench/change.lua
+	@LJINSPECT_BUILD=$(BUILD) tests/bench/record.sh 5
 
 # nginx at full load for a minute while its hooks change, with each engine.
 STRESS = LJINSPECT_STRESS_SECONDS=60 tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= debs

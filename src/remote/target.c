@@ -47,6 +47,10 @@ size_t target_read_bulk(target *t, uint64_t from, void *to, size_t len) {
     return t->ops->read(t, from, to, len);
 }
 
+bool target_touched(target *t, uint64_t from, size_t len) {
+    return t->ops->touched(t, from, len);
+}
+
 void target_forget(target *t) {
     t->era++;
 }

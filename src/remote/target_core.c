@@ -280,6 +280,13 @@ static bool core_thread_runs(target *t, pid_t thread, uint64_t *count) {
     return thread_of(t, thread) != NULL;
 }
 
+static bool core_touched(target *t, uint64_t from, size_t len) {
+    (void)t;
+    (void)from;
+    (void)len;
+    return true;
+}
+
 static bool core_lives(target *t) {
     (void)t;
     return true;
@@ -314,6 +321,7 @@ static void core_close(target *t) {
 }
 
 static const target_ops CORE = {.read = core_read,
+                                .touched = core_touched,
                                 .lives = core_lives,
                                 .remap = core_remap,
                                 .threads = core_threads,

@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +25,7 @@
 #include "target_ops.h"
 
 typedef struct live {
+    int pagemap;  /* file of /proc; -1: it cannot be read */
     int pidfd;    /* refers to this process whoever has its number later; -1: the kernel has none */
     pid_t thread; /* the one that is stopped, or that we wait for; 0: none */
     bool stopped;
@@ -44,6 +46,20 @@ static size_t live_read(target *t, uint64_t from, void *to, size_t len) {
     struct iovec there = {.iov_base = other_pointer(from), .iov_len = len};
     ssize_t n = process_vm_readv(t->pid, &here, 1, &there, 1, 0);
     return n > 0 ? (size_t)n : 0;
+}
+
+/* proc(5), pagemap: a word for each page; the highest bits are for pages in memory and in swap. */
+static bool live_touched(target *t, uint64_t from, size_t len) {
+    enum { PAGES_MAX = 258 };
+    uint64_t entries[PAGES_MAX], first = from / TARGET_PAGE, last = (from + len - 1) / TARGET_PAGE;
+    const live *l = t->own;
+    size_t n = last - first + 1;
+    if (l->pagemap < 0 || len == 0 || n > PAGES_MAX) return true;
+    ssize_t got = pread(l->pagemap, entries, n * sizeof entries[0], (off_t)(first * sizeof entries[0]));
+    if (got != (ssize_t)(n * sizeof entries[0])) return true;
+    for (size_t i = 0; i < n; i++)
+        if (entries[i] >> 62 != 0) return true;
+    return false;
 }
 
 static bool live_lives(target *t) {
@@ -198,7 +214,7 @@ static void note_stop(target *t) {
 static void let_go(target *t) {
     live *l = t->own;
     ptrace(PTRACE_DETACH, l->thread, NULL, other_pointer((uint64_t)l->signal));
-    *l = (live){.pidfd = l->pidfd};
+    *l = (live){.pagemap = l->pagemap, .pidfd = l->pidfd};
     note_stop(t);
     be_urgent(false);
 }
@@ -211,7 +227,7 @@ static bool live_stop(target *t, pid_t thread, target_regs *regs) {
     }
     errno = 0;
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) return false;
-    *l = (live){.pidfd = l->pidfd, .thread = thread};
+    *l = (live){.pagemap = l->pagemap, .pidfd = l->pidfd, .thread = thread};
     t->stopped_at = target_now_ns();
     t->stopped_ns = 0;
     be_urgent(true);
@@ -253,10 +269,12 @@ static void live_close(target *t) {
     if (l == NULL) return;
     live_resume(t);
     if (l->pidfd >= 0) close(l->pidfd);
+    if (l->pagemap >= 0) close(l->pagemap);
     free(t->own);
 }
 
 static const target_ops LIVE = {.read = live_read,
+                                .touched = live_touched,
                                 .lives = live_lives,
                                 .remap = live_remap,
                                 .threads = live_threads,
@@ -286,7 +304,10 @@ target *target_open(pid_t pid, target_error *error) {
     if (t == NULL) return NULL;
     t->own = calloc(1, sizeof(live));
     if (t->own != NULL) {
-        *(live *)t->own = (live){.pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
+        char path[40];
+        snprintf(path, sizeof path, "/proc/%d/pagemap", (int)pid);
+        *(live *)t->own =
+            (live){.pagemap = open(path, O_RDONLY | O_CLOEXEC), .pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
         prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* short sleeps while a thread stands are to be short */
         errno = 0;
         if (live_remap(t)) {

@@ -10,6 +10,7 @@ enum { TARGET_PAGE = 4096, TARGET_PAGES = 512 };
 
 typedef struct target_ops {
     size_t (*read)(target *t, uint64_t from, void *to, size_t len);
+    bool (*touched)(target *t, uint64_t from, size_t len);
     bool (*lives)(target *t);
     bool (*remap)(target *t);
     size_t (*threads)(target *t, pid_t *ids, size_t max);

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Larger mappings are reserved address space. */
+#define MAPPING_MAX (UINT64_C(1) << 40)
+
 enum {
     CHUNK = 1 << 20,
     GAP_MIN = 0x60, /* from the main thread to global_State: the size of lua_State, with what builds add to it */
@@ -146,14 +149,20 @@ static bool add_vm(target *t, remote_vms *found, uint64_t main, uint64_t g) {
     return true;
 }
 
-/* Where nothing can be read for long, as in the mapping of a device, or one that a damaged core file makes up, the rest is
+/* What the process never touched is not read: it would be made for it, and there may be terabytes (the shadow memory of
+ * sanitizers, say). Where nothing can be read for long, as in the mapping of a device, or one that a damaged core file makes up, the rest is
  * left out. */
 static bool scan(target *t, const target_map *m, char *chunk, remote_vms *found) {
     enum { EMPTY_MAX = 64, PAGE = 4096 };
     unsigned empty = 0;
     for (uint64_t at = m->start; at < m->end && empty < EMPTY_MAX;) {
         uint64_t left = m->end - at;
-        size_t want = left < CHUNK ? (size_t)left : CHUNK, got = target_read_bulk(t, at, chunk, want);
+        size_t want = left < CHUNK ? (size_t)left : CHUNK;
+        if (!target_touched(t, at, want)) {
+            at += want;
+            continue;
+        }
+        size_t got = target_read_bulk(t, at, chunk, want);
         found->scanned += got;
         empty = got == 0 ? empty + 1 : 0;
         for (size_t i = 0; i + VM_L_GLREF + 8 <= got; i += 8) {
@@ -182,6 +191,7 @@ bool remote_find_vms(target *t, remote_vms *found) {
     for (size_t i = 0; ok && i < n; i++) {
         const target_map *m = &maps[i];
         if (!m->readable || !m->writable || m->shared || strncmp(m->path, "[stack", 6) == 0) continue;
+        if (m->end - m->start > MAPPING_MAX) continue;
         ok = scan(t, m, chunk, found);
     }
     found->none_readable = found->scanned == 0;
