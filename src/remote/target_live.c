@@ -25,6 +25,7 @@
 #include "target_ops.h"
 
 typedef struct live {
+    bool urgent;  /* our own priority was raised */
     int pagemap;  /* file of /proc; -1: it cannot be read */
     int pidfd;    /* refers to this process whoever has its number later; -1: the kernel has none */
     pid_t thread; /* the one that is stopped, or that we wait for; 0: none */
@@ -199,10 +200,19 @@ static bool wait_stopped(target *t) {
     return false;
 }
 
-/* Nobody is to take the processor from us while a thread stands. Only root may ask for that; it goes without. */
-static void be_urgent(bool urgent) {
-    const struct sched_param p = {.sched_priority = urgent ? 1 : 0};
-    sched_setscheduler(0, urgent ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_OTHER, &p);
+/* Nobody is to take the processor from us while a thread stands. Only root may ask for that; others sleep before, so that
+ * a new slice of time begins. */
+static void hurry(live *l) {
+    const struct sched_param p = {.sched_priority = 1};
+    if (sched_getscheduler(0) != SCHED_OTHER) return;
+    l->urgent = sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p) == 0;
+    if (!l->urgent) nanosleep(&(struct timespec){.tv_nsec = 1500000}, NULL);
+}
+
+static void calm_down(live *l) {
+    const struct sched_param p = {.sched_priority = 0};
+    if (l->urgent) sched_setscheduler(0, SCHED_OTHER, &p);
+    l->urgent = false;
 }
 
 /* The longest of the stops since live_stop() counts. */
@@ -214,9 +224,11 @@ static void note_stop(target *t) {
 static void let_go(target *t) {
     live *l = t->own;
     ptrace(PTRACE_DETACH, l->thread, NULL, other_pointer((uint64_t)l->signal));
-    *l = (live){.pagemap = l->pagemap, .pidfd = l->pidfd};
+    l->thread = 0;
+    l->stopped = false;
+    l->signal = 0;
     note_stop(t);
-    be_urgent(false);
+    calm_down(l);
 }
 
 static bool live_stop(target *t, pid_t thread, target_regs *regs) {
@@ -226,17 +238,22 @@ static bool live_stop(target *t, pid_t thread, target_regs *regs) {
         let_go(t);
     }
     errno = 0;
-    if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) return false;
-    *l = (live){.pagemap = l->pagemap, .pidfd = l->pidfd, .thread = thread};
+    hurry(l);
+    if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) {
+        int reason = errno;
+        calm_down(l);
+        errno = reason;
+        return false;
+    }
+    l->thread = thread;
     t->stopped_at = target_now_ns();
     t->stopped_ns = 0;
-    be_urgent(true);
     bool asked = ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) == 0 || errno == ESRCH;
     bool stands = asked && wait_stopped(t);
     if (stands && get_regs(thread, regs)) return true;
     int reason = errno;
     if (stands) let_go(t);
-    be_urgent(false);
+    calm_down(l);
     errno = reason;
     return false;
 }
@@ -257,9 +274,9 @@ static bool live_run_on(target *t, unsigned us, target_regs *regs) {
 }
 
 static void live_resume(target *t) {
-    const live *l = t->own;
+    live *l = t->own;
     if (l->stopped) let_go(t);
-    be_urgent(false);
+    calm_down(l);
 }
 
 /* ---- Opening ---- */
