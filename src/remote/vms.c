@@ -237,8 +237,16 @@ bool remote_read_thread(target *t, const remote_vm *vm, uint64_t address, remote
 
 bool remote_each_thread(target *t, const remote_vm *vm, uint64_t max, remote_visit_fn visit, void *arg) {
     uint64_t object;
+    /* A list that changes under the reader, or was made up, may lead back into itself: then an object that was remembered
+     * comes again. Which one is remembered changes after 1, 2, 4, 8... steps. */
+    uint64_t remembered = 0, steps = 0, turn = 1;
     if (!target_u64(t, vm->g + VM_G_GC_ROOT, &object)) return false;
     for (; object != 0 && max > 0; max--) {
+        if (object == remembered) return false;
+        if (++steps == turn) {
+            remembered = object;
+            turn *= 2;
+        }
         unsigned char head[VM_GC_TYPE + 1];
         if (object % 8 != 0 || !target_read(t, object, head, sizeof head)) return false;
         if (head[VM_GC_TYPE] < VM_TYPE_STRING || head[VM_GC_TYPE] > VM_TYPE_TABLE + 1) return false;
