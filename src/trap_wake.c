@@ -20,7 +20,11 @@ static uintptr_t header_handler(const trap_engine *e, unsigned i) {
     return e->v.lay->func_handler[(m & (VM_MODE_JIT | VM_MODE_REC)) == VM_MODE_JIT][i];
 }
 
-static void replace_slot(uintptr_t *slot, uintptr_t old, uintptr_t new) {
+/* A thread that sleeps in a system call writes nothing, and what it wrote before is to be seen; the thread sanitizer
+ * cannot know. */
+#define UNSEEN_BY_SANITIZER __attribute__((no_sanitize("thread")))
+
+UNSEEN_BY_SANITIZER static void replace_slot(uintptr_t *slot, uintptr_t old, uintptr_t new) {
     if (__atomic_load_n(slot, __ATOMIC_RELAXED) != old) return;
     __atomic_compare_exchange_n(slot, &old, new, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
@@ -59,9 +63,7 @@ void trap_settle(trap_engine *e) {
     unpause(e);
 }
 
-/* A thread that sleeps in a system call writes nothing, and what it wrote before is to be seen; the thread sanitizer
- * cannot know. */
-__attribute__((no_sanitize("thread"))) void trap_pause(trap_engine *e) {
+UNSEEN_BY_SANITIZER void trap_pause(trap_engine *e) {
     unsigned n = e->v.lay->static_len;
     uintptr_t *slots = e->v.dispatch;
     if (e->step.active || e->in_hit || (trap_mode(e) & VM_MODE_REC) != 0) return;
