@@ -6,6 +6,9 @@
 
 #include "filter_use.h"
 #include "log.h"
+#include "logpoint.h"
+#include "ticks.h"
+#include "time_limit.h"
 
 /* lj_debug.c, debug_localname: what stands above the last local. */
 static bool past_locals(const char *name) {
@@ -185,6 +188,14 @@ typedef struct run {
     bool keep;
 } run;
 
+/* The part of a hook in table form that comes before its filter. False: there is nothing more to do. */
+static bool run_logpoint(logpoint *p, ljinspect_hit *hit, run *r, bool *last) {
+    logpoint_verdict verdict = logpoint_hit(p, hit);
+    *last = verdict == LOGPOINT_LAST;
+    r->keep = verdict == LOGPOINT_PASS || verdict == LOGPOINT_MATCH;
+    return (verdict == LOGPOINT_MATCH || *last) && !((filter *)hit->hook->filter)->none;
+}
+
 /* The C function between the hooked function and the filter: level 1 below it is the hooked one, so that in a filter in
  * Lua the hooked one is level 3. */
 static void call_filter(lua_State *L, context *c, void *arg) {
@@ -195,14 +206,21 @@ static void call_filter(lua_State *L, context *c, void *arg) {
     hit.hook = r->hook;
     hit.L = L;
     if (!lua_getstack(L, 1, &hit.frame)) luaL_error(L, "no hooked function on the stack");
+    bool last = false;
+    if (f->logpoint != NULL && !run_logpoint(f->logpoint, &hit, r, &last)) return;
     if (f->call != NULL) {
-        r->keep = f->call(&hit, f->userdata) == LJINSPECT_KEEP;
+        time_limit_end(c, L);
+        r->keep = f->call(&hit, f->userdata) == LJINSPECT_KEEP && !last;
         return;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
     push_info(&hit, f->uses);
+    if (f->logpoint != NULL)
+        time_limit_begin(c, L);
+    else
+        time_limit_begin_plain(c, L);
     lua_call(L, 1, 1);
-    r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+    r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1) && !last;
 }
 
 /* The text of the error value on top of L, which may be of any type; no metamethods, no allocation for strings. */
@@ -215,9 +233,22 @@ static const char *error_text(lua_State *L, char *buffer, size_t size) {
 void capture_run(context *c, lua_State *L, hook *h) {
     run r = {.hook = h};
     char buffer[64];
+    uint64_t start = c->hit_start = ticks_now();
     h->hits++;
+    if (governor_suspended(c, L, h, start)) {
+        h->dropped++;
+        return;
+    }
+    if (((filter *)h->filter)->logpoint == NULL) h->matched++;
     int status = context_call(c, L, call_filter, &r, 0);
-    if (status == LUA_ERRMEM) {
+    time_limit_end(c, L);
+    logpoint *p = ((filter *)h->filter)->logpoint;
+    if (status != 0 && p != NULL && logpoint_in_condition(p)) {
+        int top = lua_gettop(L);
+        r.keep = true;
+        logpoint_condition_failed(p, c, L, h);
+        lua_settop(L, top - 1);
+    } else if (status == LUA_ERRMEM) {
         r.keep = true;
         log_message(c, L, LJINSPECT_ERROR, "%s: no memory for the filter, hook kept", h->key);
         lua_pop(L, 1);
@@ -228,6 +259,8 @@ void capture_run(context *c, lua_State *L, hook *h) {
                     error_text(L, buffer, sizeof buffer));
         lua_pop(L, 1);
     }
+    h->timed++;
+    governor_charge(c, L, h, start, ticks_now());
     if (!r.keep && !h->removed) context_remove(c, L, c->hooks, h);
 }
 

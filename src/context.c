@@ -9,6 +9,8 @@
 #include "capture.h"
 #include "hooksfile.h"
 #include "log.h"
+#include "logpoint.h"
+#include "ticks.h"
 
 /* Where the registry holds the context's owner, and from where on downwards what context_ref() keeps. Numbers, because
  * looking them up neither allocates nor raises an error, as a string or a light userdata may. Negative, because LuaJIT
@@ -77,6 +79,7 @@ static void filter_release(hook *h, void *owner_context) {
     filter *f = h->filter;
     context_unref(c, f->ref);
     if (f->destroy != NULL) f->destroy(f->userdata);
+    if (f->logpoint != NULL) logpoint_free(f->logpoint, c);
     free(f);
 }
 
@@ -120,14 +123,18 @@ static void on_log(void *owner_context, lua_State *L, int level, const char *for
 /* ---- Life ---- */
 
 static void context_free(context *c, lua_State *L) {
+    c->closing = true;
     if (c->file != NULL) hooksfile_stop(c->file, c, L);
     if (c->engine != NULL) c->engine->class->close(c->engine, L, true);
     hooks_free(c->staged);
     hooks_free(c->hooks);
     if (c->anchor != NULL) {
         context_unref(c, c->runner_ref);
+        context_unref(c, c->weak_ref);
         context_unref(c, c->anchor_ref);
     }
+    out_free(&c->line);
+    out_free(&c->message);
     free(c);
 }
 
@@ -173,8 +180,10 @@ static context *create(lua_State *L, owner **half) {
     if (c == NULL) luaL_error(L, "not enough memory");
     o->context = c;
     *half = o;
-    c->anchor_ref = c->runner_ref = LUA_NOREF;
+    c->anchor_ref = c->runner_ref = c->weak_ref = LUA_NOREF;
     c->next_ref = FIRST_REF;
+    c->time_limit.filter_ms = TIME_LIMIT_MS;
+    ticks_open();
     c->hooks = hooks_new(filter_release, c);
     if (c->hooks == NULL) luaL_error(L, "not enough memory");
     lua_State *anchor = lua_newthread(L);
@@ -184,6 +193,12 @@ static context *create(lua_State *L, owner **half) {
     lua_pushvalue(L, at);
     lua_pushcclosure(L, runner, 1);
     c->runner_ref = context_ref(c, L);
+    lua_createtable(L, 0, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    c->weak_ref = context_ref(c, L);
     const engine_host host = {.owner = c,
                               .table = &c->hooks,
                               .anchor = c->anchor,
@@ -197,6 +212,12 @@ static context *create(lua_State *L, owner **half) {
     lua_pushvalue(L, at);
     lua_rawseti(L, LUA_REGISTRYINDEX, OWNER_KEY);
     return c;
+}
+
+context *context_at(lua_State *L) {
+    context *c;
+    int error;
+    return look_up(L, &c, &error) ? c : NULL;
 }
 
 typedef struct creation {

@@ -81,11 +81,19 @@ typedef struct engine_class {
 
     /* Watching begins (true) or ends (false): the engine may need help to be woken. May raise a memory error. */
     void (*watching)(engine *e, lua_State *L, bool on);
+
+    /* From within hit(): until unbound() call `tick`, which may raise an error, every `count` instructions of the
+     * interpreter, and compile nothing. False where that is not possible here. Both NULL: never. Raise no error. */
+    bool (*bound)(engine *e, lua_State *L, lua_Hook tick, int count);
+    void (*unbound)(engine *e, lua_State *L, lua_Hook tick);
+    bool bound_is_dear; /* it costs more than a filter usually does */
 } engine_class;
 
 struct engine {
     const engine_class *class;
     engine_host host;
+    const void
+        *at; /* during hit(): what stands for this very instruction, as long as its function lives; NULL: unknown */
 };
 
 extern const engine_class engine_line;

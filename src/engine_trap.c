@@ -316,4 +316,6 @@ const engine_class engine_trap = {.name = "trap",
                                   .wake = trap_wake_vm,
                                   .awake = trap_awake,
                                   .maintain = trap_maintain,
-                                  .watching = trap_watching};
+                                  .watching = trap_watching,
+                                  .bound = trap_bound,
+                                  .unbound = trap_unbound};

@@ -91,6 +91,12 @@ typedef struct trap_engine {
     trap_mark *marks; /* hash table */
     size_t n_marks, cap_marks;
     uint8_t muted; /* events of the program's debug hooks that are off while filters run */
+    struct {
+        bool on, jit;  /* trap_bound() is in force; the compiler was on */
+        lua_Hook hook; /* the program's, its count, and how many instructions were left of that */
+        int count;
+        int32_t left;
+    } bound;
 
     struct {
         bool active;
@@ -193,6 +199,11 @@ void trap_step_finish(trap_engine *e);
 void trap_unwake(trap_engine *e);
 /* Abort a recording without disturbing the program's hooks. */
 void trap_abort_recording(trap_engine *e, lua_State *L);
+
+/* ---- trap_bound.c: see engine.h --------------------------------------------------------------------------------- */
+
+bool trap_bound(engine *base, lua_State *L, lua_Hook tick, int count);
+void trap_unbound(engine *base, lua_State *L, lua_Hook tick);
 
 /* ---- trap_code.c: finding code. Those that may raise a memory error say so. -------------------------------------- */
 

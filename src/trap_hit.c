@@ -393,6 +393,7 @@ uintptr_t trap_enter(trap_regs *r) {
         if (arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {
             callout c = {.line = p->line};
             c.source = vm_proto_source(p->proto->pt, &c.source_len);
+            e->base.at = p->at;
             call_out(e, L, &c);
             if (e->closed) {
                 free(e);
