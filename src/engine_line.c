@@ -20,9 +20,9 @@
 #include "line_jit.h"
 #include "line_program.h"
 #include "line_threads.h"
-#include "line_wake.h"
 #include "ljinspect.h"
 #include "visits.h"
+#include "wake.h"
 
 enum {
     EVENTS = LUA_MASKLINE | LUA_MASKCALL | LUA_MASKRET,
@@ -41,7 +41,7 @@ typedef struct line_engine {
     atomic_bool bound; /* line_bound() is in force: the debug hook is not ours for the time being */
     unsigned looks;
     line_jit jit;
-    line_wake wake;
+    wake_aid wake;
     visits visits;
     line_threads threads;
     line_program program;
@@ -115,7 +115,12 @@ static void set_events(line_engine *e, lua_State *L) {
         lua_sethook(L, hook_functions[e->slot], mask, count);
 }
 
-/* Put our hook in, before the one that the program has set. Also called by the watcher's thread, see line_wake.h. */
+/*
+ * Put our hook in, before the one that the program has set. LuaJIT calls lua_sethook asynchronous, but it reads and writes
+ * the hook mask, the JIT state and the dispatch table without a lock (lj_dispatch.c: lua_sethook, lj_dispatch_update): from
+ * another thread, while the VM runs, it could leave the mask of a finalizer in force for good. So the watcher's thread
+ * calls this only while the VM's thread sleeps in a system call.
+ */
 static void install(line_engine *e, lua_State *L) {
     if (atomic_load(&e->bound)) return;
     if (!installed(e, L)) line_program_take(&e->program, L);
@@ -271,13 +276,13 @@ static engine *line_open(lua_State *L, const engine_host *host) {
     e->wake.cycle = line_cycle;
     e->wake.engine = e;
     take_slot(e);
-    line_wake_here(&e->wake);
+    wake_here(&e->wake);
     return &e->base;
 }
 
 static void line_close(engine *base, lua_State *L, bool closing) {
     line_engine *e = (line_engine *)base;
-    line_wake_stop_cycle(&e->wake);
+    wake_stop_cycle(&e->wake);
     if (!closing) line_jit_restore(&e->jit, L);
     uninstall(e, L);
     leave_slot(e);
@@ -288,7 +293,7 @@ static void line_close(engine *base, lua_State *L, bool closing) {
 }
 
 static int start_cycle(lua_State *L) {
-    line_wake_start_cycle(lua_touserdata(L, 1), L);
+    wake_start_cycle(lua_touserdata(L, 1), L);
     return 0;
 }
 
@@ -334,7 +339,7 @@ static void line_locate(engine *base, lua_State *L, hook *const *hooks, size_t n
 static void line_wake_vm(engine *base) {
     line_engine *e = (line_engine *)base;
     atomic_store(&e->wake.requested, true);
-    if (lua_gethook(base->host.anchor) != hook_functions[e->slot] && line_wake_asleep(&e->wake))
+    if (lua_gethook(base->host.anchor) != hook_functions[e->slot] && wake_asleep(&e->wake))
         install(e, base->host.anchor);
 }
 
@@ -346,7 +351,7 @@ static void line_awake(engine *base, lua_State *L) {
 
 static void line_maintain(engine *base, lua_State *L) {
     line_engine *e = (line_engine *)base;
-    line_wake_here(&e->wake);
+    wake_here(&e->wake);
     if (e->arms > 0) {
         line_jit_recheck(&e->jit, L);
         install(e, L); /* the program may have set another hook instead */

@@ -112,7 +112,7 @@ static int refresh_body(lua_State *L) {
 
 static void trap_disarm(engine *base, lua_State *L, const char *file, size_t file_len, int line) {
     trap_engine *e = self(base);
-    trap_step_finish(e);
+    trap_settle(e);
     trap_key *k = find_key(e, file, file_len, line);
     if (k == NULL || --k->count > 0) return;
     trap_key gone = *k;
@@ -125,7 +125,7 @@ static void trap_disarm(engine *base, lua_State *L, const char *file, size_t fil
 static int trap_arm(engine *base, lua_State *L, const char *file, size_t file_len, int line, int func) {
     trap_engine *e = self(base);
     (void)func; /* which traces to drop is found out */
-    trap_step_finish(e);
+    trap_settle(e);
     trap_key *k = find_key(e, file, file_len, line);
     if (k != NULL) {
         k->count++;
@@ -166,7 +166,12 @@ static engine *trap_open(lua_State *L, const engine_host *host) {
     e->v = v;
     e->trap_plain = v.lay->number[VM_ISTYPE];
     e->trap_fetch = v.lay->number[VM_TGETR];
-    for (size_t i = 0; i < VM_SLOTS_MAX; i++) e->step.rearm[i] = TRAP_REARM_STUB;
+    e->wake.cycle = trap_cycle;
+    e->wake.engine = e;
+    for (size_t i = 0; i < VM_SLOTS_MAX; i++) {
+        e->step.rearm[i] = TRAP_REARM_STUB;
+        e->step.rearm_fixed[i] = TRAP_REARM_FIXED_STUB;
+    }
     job j = {.e = e, .key = NULL, .rc = 0};
     if (!trap_vms_add(e)) {
         host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: too many VMs");
@@ -198,7 +203,8 @@ static void drop_all(trap_engine *e, lua_State *L) {
 static void trap_close(engine *base, lua_State *L, bool closing) {
     trap_engine *e = self(base);
     (void)closing; /* the VM's hook mask says the same */
-    trap_step_finish(e);
+    wake_stop_cycle(&e->wake);
+    trap_settle(e);
     for (size_t i = 0; i < e->n_keys; i++) free(e->keys[i].file);
     e->n_keys = 0;
     job j = {.e = e, .key = NULL, .rc = 0};
@@ -265,14 +271,13 @@ static void trap_locate(engine *base, lua_State *L, hook *const *hooks, size_t n
 
 static void trap_wake_vm(engine *base) {
     trap_engine *e = self(base);
-    for (unsigned i = 0; i < VM_FUNC_SLOTS; i++) {
-        __atomic_store_n(&e->v.dispatch[e->v.lay->static_len + i], TRAP_WAKE_STUB, __ATOMIC_RELEASE);
-    }
+    if (wake_asleep(&e->wake)) trap_pause(e);
+    trap_wake_calls(e);
 }
 
 static void trap_awake(engine *base, lua_State *L) {
     (void)L;
-    trap_step_finish(self(base));
+    trap_settle(self(base));
     trap_unwake(self(base));
 }
 
@@ -294,16 +299,23 @@ static int maintain_body(lua_State *L) {
 
 static void trap_maintain(engine *base, lua_State *L) {
     trap_engine *e = self(base);
+    if (atomic_load(&e->watching)) {
+        wake_here(&e->wake);
+        trap_keep_cycle(e, L);
+    }
     if (e->n_keys == 0 && !e->flush_due && !e->refresh_due) return;
-    trap_step_finish(e);
+    trap_settle(e);
     job j = {.e = e, .key = NULL, .rc = 0};
     protect(e, L, maintain_body, &j);
 }
 
 static void trap_watching(engine *base, lua_State *L, bool on) {
-    (void)base;
-    (void)L;
-    (void)on; /* wake() needs no preparation */
+    trap_engine *e = self(base);
+    atomic_store(&e->watching, on);
+    if (on) {
+        wake_here(&e->wake);
+        trap_keep_cycle(e, L);
+    }
 }
 
 const engine_class engine_trap = {.name = "trap",

@@ -15,6 +15,7 @@
 
 #include "engine.h"
 #include "vm/vm.h"
+#include "wake.h"
 
 /* How the instruction under a trap is executed once the hit was reported. */
 typedef enum trap_how {
@@ -104,13 +105,22 @@ typedef struct trap_engine {
         trap_proto *proto;
         uint8_t mode;                                       /* dispatch mode when it began */
         uintptr_t slots[VM_SLOTS_MAX], fixed[VM_SLOTS_MAX]; /* what the dynamic and the static slots held */
-        uintptr_t rearm[VM_SLOTS_MAX];                      /* all trap_rearm_stub */
+        /* What leads to us meanwhile: all trap_rearm_stub, all trap_rearm_fixed_stub. */
+        uintptr_t rearm[VM_SLOTS_MAX], rearm_fixed[VM_SLOTS_MAX];
     } step;
     struct {
         const lua_State *L; /* a trapped return whose hook call is under way */
         ptrdiff_t base;
         const vm_ins *pc;
     } ret;
+    /* What trap_pause() took. It stays valid: a slot that was saved elsewhere meanwhile may come back. */
+    struct {
+        atomic_bool taken; /* `slots` and `mode` are what was there before */
+        uint8_t mode;
+        uintptr_t slots[VM_SLOTS_MAX];
+    } pause;
+    wake_aid wake;
+    atomic_bool watching;
     const vm_proto *step_anchor; /* kept alive by the registry since the last step */
     const void *begin;           /* table kept in the registry: objects newer than it came after the first hook */
     const void *sentinel;        /* table kept in the registry: objects newer than it were not searched for code */
@@ -144,17 +154,40 @@ typedef struct trap_regs {
 
 _Static_assert(sizeof(trap_regs) == 72 && offsetof(trap_regs, frame) == 48, "trap_x64.S");
 
+enum { TRAP_STACK = LUA_MINSTACK + 24 }; /* slots that a call out needs above the top */
+
+static inline uint8_t trap_mode(const trap_engine *e) {
+    return vm_u8(e->v.g, e->v.lay->g_dispatchmode);
+}
+static inline uint8_t trap_hookmask(const trap_engine *e) {
+    return vm_u8(e->v.g, e->v.lay->g_hookmask);
+}
+
+/* Decode the instruction at `pc` again for the handler of `op` (vm_x64.dasc: vm_inshook). */
+static inline void trap_decode(trap_regs *r, uint8_t op) {
+    vm_ins ins = r->pc[-1];
+    r->a = VM_INS_A(ins);
+    r->d = VM_INS_D(ins);
+    r->op = op;
+}
+
 void trap_stub(void);
 void trap_rearm_stub(void);
+void trap_rearm_fixed_stub(void);
 void trap_wake_stub(void);
+void trap_pause_stub(void);
 #define TRAP_STUB ((uintptr_t)&trap_stub)
 #define TRAP_REARM_STUB ((uintptr_t)&trap_rearm_stub)
+#define TRAP_REARM_FIXED_STUB ((uintptr_t)&trap_rearm_fixed_stub)
 #define TRAP_WAKE_STUB ((uintptr_t)&trap_wake_stub)
+#define TRAP_PAUSE_STUB ((uintptr_t)&trap_pause_stub)
 
 /* C sides of the stubs: return the handler to go on with. Raise no error. */
 uintptr_t trap_enter(trap_regs *r);
 uintptr_t trap_rearm(trap_regs *r);
+uintptr_t trap_rearm_fixed(trap_regs *r);
 uintptr_t trap_wake(trap_regs *r);
+uintptr_t trap_paused(trap_regs *r);
 
 /* ---- trap_vms.c: which engine serves a VM, by its dispatch table; any thread, no lock for the reader ----------- */
 bool trap_vms_add(trap_engine *e);
@@ -195,10 +228,37 @@ void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uin
 
 /* End a step that is under way. Everything that changes places or slots calls it first. */
 void trap_step_finish(trap_engine *e);
-/* Put the function header slots back that wake() took. */
-void trap_unwake(trap_engine *e);
 /* Abort a recording without disturbing the program's hooks. */
 void trap_abort_recording(trap_engine *e, lua_State *L);
+/* Make the state look as a C function called by the current instruction would see it, with `slots` of its frame in use
+ * (lj_dispatch.c: lj_dispatch_ins); how many these are where the instruction takes its count from the one before. */
+void trap_sync_state(lua_State *L, const trap_regs *r, uint32_t slots);
+uint32_t trap_counted_slots(const trap_engine *e, const trap_regs *r);
+/* Free stack slots above the top; the stack may move. */
+bool trap_have_stack(trap_engine *e, lua_State *L, int slots);
+
+typedef struct trap_callout {
+    const char *source;
+    size_t source_len;
+    int line; /* 0: a safepoint */
+} trap_callout;
+/* Call the owner; afterwards the VM is as the interpreter left it (vm_x64.dasc: BC_FUNCC, after the call). */
+void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c);
+
+/* ---- trap_wake.c: bringing a VM to a safepoint ------------------------------------------------------------------- */
+
+/* End a step that is under way and give back the slots of instructions: what takes or gives back the slots of traps
+ * calls it first. */
+void trap_settle(trap_engine *e);
+/* Give back the slots that were taken. */
+void trap_unwake(trap_engine *e);
+/* Have the next function call of the interpreter lead to a safepoint. Any thread. */
+void trap_wake_calls(trap_engine *e);
+/* Have the next instruction of the interpreter lead to a safepoint. The VM's own thread, or another's while it sleeps. */
+void trap_pause(trap_engine *e);
+/* Have each collection look whether a change waits, while watching. Raises nothing. */
+void trap_keep_cycle(trap_engine *e, lua_State *L);
+bool trap_cycle(void *owner, lua_State *L);
 
 /* ---- trap_bound.c: see engine.h --------------------------------------------------------------------------------- */
 

@@ -70,7 +70,7 @@ static int on_bytecode(lua_State *L) {
     if (lua_gettop(L) >= 1) memcpy(&value, vm_base(L), sizeof(value));
     if (job.e != NULL && vm_type_of(value) == VM_TYPE_PROTO) {
         job.object = (void *)(uintptr_t)(value & ((UINT64_C(1) << 47) - 1));
-        trap_step_finish(job.e);
+        trap_settle(job.e);
         run(L, new_function, &job);
     }
     return pass_on(L, CHAINED_BC);

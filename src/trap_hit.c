@@ -1,5 +1,5 @@
 /*
- * What the stubs call: hits, steps, wake-ups.
+ * What the stubs call at hits and at the ends of steps.
  *
  * Each is entered between two instructions of the interpreter, on the VM's thread, with the interpreter's registers in
  * `trap_regs`, and returns the machine code to go on with.
@@ -10,28 +10,13 @@
 #include <luajit.h>
 #include <stdlib.h>
 
-enum { HIT_STACK = LUA_MINSTACK + 24, FILTER_STACK = 300 };
+enum { FILTER_STACK = 300 };
 
 #ifndef LUAI_MAXSTACK
 #define LUAI_MAXSTACK 65500
 #endif
 
-/* Decode the instruction at `pc` again for the handler of `op` (vm_x64.dasc: vm_inshook). */
-static void decode(trap_regs *r, uint8_t op) {
-    vm_ins ins = r->pc[-1];
-    r->a = VM_INS_A(ins);
-    r->d = VM_INS_D(ins);
-    r->op = op;
-}
-
 enum { HOOK_EVENTS = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT };
-
-static uint8_t mode(const trap_engine *e) {
-    return vm_u8(e->v.g, e->v.lay->g_dispatchmode);
-}
-static uint8_t hookmask(const trap_engine *e) {
-    return vm_u8(e->v.g, e->v.lay->g_hookmask);
-}
 
 static void set_hookmask(trap_engine *e, unsigned bits) {
     e->v.g[e->v.lay->g_hookmask] = (char)bits;
@@ -40,16 +25,16 @@ static void set_hookmask(trap_engine *e, unsigned bits) {
 /* lua_sethook() aborts a recording but also restarts the program's count, and forgets a hook without events. */
 void trap_abort_recording(trap_engine *e, lua_State *L) {
     int32_t count = vm_i32(e->v.g, e->v.lay->g_hookcount);
-    bool muted = e->muted != 0 && (hookmask(e) & HOOK_EVENTS) == 0;
+    bool muted = e->muted != 0 && (trap_hookmask(e) & HOOK_EVENTS) == 0;
     lua_sethook(L, lua_gethook(L), lua_gethookmask(L) | (muted ? e->muted : 0), lua_gethookcount(L));
     memcpy(e->v.g + e->v.lay->g_hookcount, &count, sizeof(count));
-    if (muted) set_hookmask(e, hookmask(e) & ~(unsigned)HOOK_EVENTS);
+    if (muted) set_hookmask(e, trap_hookmask(e) & ~(unsigned)HOOK_EVENTS);
 }
 
 /* ---- Calling out ----------------------------------------------------------------------------------------------- */
 
 static int grow_stack(lua_State *L) {
-    lua_checkstack(L, 2 * HIT_STACK);
+    lua_checkstack(L, 2 * TRAP_STACK);
     return 0;
 }
 
@@ -58,9 +43,9 @@ static int grow_stack(lua_State *L) {
  * collection, and then the program's own overflow would be one "while handling overflow" (lj_state.c:
  * lj_state_growstack), for which xpcall() calls no handler. So the last slots are not for us.
  */
-static bool have_stack(trap_engine *e, lua_State *L, int slots) {
+bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
     if (vm_stack_left(L) >= slots) return true;
-    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + 3 * HIT_STACK > LUAI_MAXSTACK) {
+    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + 3 * TRAP_STACK > LUAI_MAXSTACK) {
         return false;
     }
     bool was = trap_hush(e);
@@ -72,15 +57,8 @@ static bool have_stack(trap_engine *e, lua_State *L, int slots) {
 /* Also for what filters call. */
 static bool have_filter_stack(trap_engine *e, lua_State *L) {
     if ((vm_top(L) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + FILTER_STACK > LUAI_MAXSTACK) return false;
-    return have_stack(e, L, HIT_STACK);
+    return trap_have_stack(e, L, TRAP_STACK);
 }
-
-/* Call the owner; afterwards the VM is as the interpreter left it (vm_x64.dasc: BC_FUNCC, after the call). */
-typedef struct callout {
-    const char *source;
-    size_t source_len;
-    int line; /* 0: a safepoint */
-} callout;
 
 /*
  * The call that the hooked function was called by: lua_getinfo() takes the function's name from it (lj_debug.c:
@@ -99,15 +77,15 @@ static void set_opcode(vm_ins *at, uint8_t op) {
     *(volatile uint8_t *)(void *)at = op;
 }
 
-static void call_out(trap_engine *e, lua_State *L, const callout *c) {
+void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
     const engine_host *host = &e->base.host;
     /* The program's debug hooks do not see filters. HOOK_ACTIVE would do, but a C function that yields takes it for a
      * yield of the hook (lj_api.c: lua_yield); so the events are off, unless a filter sets hooks. */
-    uint8_t before = mode(e);
+    uint8_t before = trap_mode(e);
     lua_Hook program_hook = lua_gethook(L);
-    e->muted = hookmask(e) & HOOK_EVENTS;
-    set_hookmask(e, hookmask(e) & ~(unsigned)HOOK_EVENTS);
+    e->muted = trap_hookmask(e) & HOOK_EVENTS;
+    set_hookmask(e, trap_hookmask(e) & ~(unsigned)HOOK_EVENTS);
     e->in_hit = true;
     if (c->line > 0) {
         trap_place *call = calling_place(e, vm_base(L));
@@ -119,37 +97,34 @@ static void call_out(trap_engine *e, lua_State *L, const callout *c) {
         host->safepoint(host->owner, L);
     }
     e->in_hit = false;
-    bool unchanged = (hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook;
+    bool unchanged = (trap_hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook;
     if (unchanged && e->muted != 0) {
-        set_hookmask(e, hookmask(e) | e->muted);
+        set_hookmask(e, trap_hookmask(e) | e->muted);
         e->muted = 0;
         /* A recording, say, made LuaJIT set the slots as for no hooks. */
-        if (((mode(e) ^ before) & (VM_MODE_CALL | VM_MODE_RET | VM_MODE_INS)) != 0) trap_abort_recording(e, L);
+        if (((trap_mode(e) ^ before) & (VM_MODE_CALL | VM_MODE_RET | VM_MODE_INS)) != 0) trap_abort_recording(e, L);
     }
     e->muted = 0;
     vm_set_ptr(e->v.g, e->v.lay->g_cur_l, L);
     memcpy(e->v.g + e->v.lay->g_vmstate, &vmstate, sizeof(vmstate));
 }
 
-/* Make the state look as a C function called by the current instruction would see it (lj_dispatch.c: lj_dispatch_ins,
- * cur_topslot). */
-static void sync_state(const trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
+/* Stack slots in use before the instruction of kind TRAP_SLOT at pc - 1 (lj_dispatch.c: cur_topslot). */
+uint32_t trap_counted_slots(const trap_engine *e, const trap_regs *r) {
     const vm_layout *lay = e->v.lay;
-    vm_ins ins = *p->at;
-    uint32_t slots = 0;
-    if (p->how != TRAP_SLOT) {
-        slots = vm_u8(p->proto->pt, VM_PT_FRAMESIZE);
-    } else {
-        uint32_t results = (uint32_t)r->frame[VM_CFRAME_MULTRES] - 1;
-        if (lay->name[p->opcode] == VM_UCLO) ins = r->pc[VM_INS_J(ins)];
-        switch (lay->name[VM_INS_OP(ins)]) {
-        case VM_CALLM: slots = VM_INS_A(ins) + VM_INS_C(ins) + results + 2; break;
-        case VM_CALLMT: slots = VM_INS_A(ins) + VM_INS_D(ins) + results + 2; break;
-        case VM_RETM: slots = VM_INS_A(ins) + VM_INS_D(ins) + results; break;
-        case VM_TSETM: slots = VM_INS_A(ins) + results; break;
-        default: break;
-        }
+    vm_ins ins = r->pc[-1];
+    uint32_t results = (uint32_t)r->frame[VM_CFRAME_MULTRES] - 1;
+    if (lay->name[VM_INS_OP(ins)] == VM_UCLO) ins = r->pc[VM_INS_J(ins)];
+    switch (lay->name[VM_INS_OP(ins)]) {
+    case VM_CALLM: return VM_INS_A(ins) + VM_INS_C(ins) + results + 2;
+    case VM_CALLMT: return VM_INS_A(ins) + VM_INS_D(ins) + results + 2;
+    case VM_RETM: return VM_INS_A(ins) + VM_INS_D(ins) + results;
+    case VM_TSETM: return VM_INS_A(ins) + results;
+    default: return 0;
     }
+}
+
+void trap_sync_state(lua_State *L, const trap_regs *r, uint32_t slots) {
     vm_set_ptr(L, VM_L_BASE, r->base);
     vm_set_ptr(L, VM_L_TOP, r->base + 8 * (size_t)slots);
     r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
@@ -163,8 +138,8 @@ static void sync_state(const trap_engine *e, lua_State *L, const trap_regs *r, c
 static trap_place *current_place(trap_engine *e, lua_State *L, trap_regs *r) {
     trap_place *p = trap_find_place(e, r->pc - 1);
     if (p == NULL || VM_INS_OP(*p->at) != (p->how == TRAP_SLOT ? p->opcode : p->trap)) return NULL;
-    sync_state(e, L, r, p);
-    bool alive = p->how != TRAP_SLOT || (have_stack(e, L, 6) && trap_alive(e, L, p->proto));
+    trap_sync_state(L, r, p->how == TRAP_SLOT ? trap_counted_slots(e, r) : vm_u8(p->proto->pt, VM_PT_FRAMESIZE));
+    bool alive = p->how != TRAP_SLOT || (trap_have_stack(e, L, 6) && trap_alive(e, L, p->proto));
     r->base = vm_base(L);
     return alive ? p : NULL;
 }
@@ -241,9 +216,9 @@ static bool counting(uint8_t dispatchmode) {
 static void give_slots_back(trap_engine *e) {
     const vm_layout *lay = e->v.lay;
     uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
-    uint8_t now = mode(e);
+    uint8_t now = trap_mode(e);
     for (unsigned i = 0; i < lay->static_len; i++) {
-        if (fixed[i] == TRAP_REARM_STUB) fixed[i] = e->step.fixed[i];
+        if (fixed[i] == TRAP_REARM_FIXED_STUB) fixed[i] = e->step.fixed[i];
     }
     if (counting(e->step.mode) &&
         !counting(now)) { /* lj_dispatch_update copied what it took for the others' handlers */
@@ -252,7 +227,7 @@ static void give_slots_back(trap_engine *e) {
     }
     bool changed = ((now ^ e->step.mode) & ~(unsigned)(VM_MODE_CALL | VM_MODE_RET)) != 0;
     for (unsigned i = 0; i < lay->dynamic_len; i++) {
-        if (dynamic[i] != TRAP_REARM_STUB) continue;
+        if (dynamic[i] != TRAP_REARM_STUB && dynamic[i] != TRAP_REARM_FIXED_STUB) continue;
         dynamic[i] = changed && i < lay->static_len ? fixed[i] : e->step.slots[i];
     }
 }
@@ -263,14 +238,14 @@ void trap_step_finish(trap_engine *e) {
     const vm_layout *lay = e->v.lay;
     uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
     size_t all = lay->dynamic_len * sizeof(uintptr_t), some = lay->static_len * sizeof(uintptr_t);
-    if (mode(e) == e->step.mode && memcmp(dynamic, e->step.rearm, all) == 0 &&
-        memcmp(fixed, e->step.rearm, some) == 0) {
+    if (trap_mode(e) == e->step.mode && memcmp(dynamic, e->step.rearm, all) == 0 &&
+        memcmp(fixed, e->step.rearm_fixed, some) == 0) {
         memcpy(dynamic, e->step.slots, all);
         memcpy(fixed, e->step.fixed, some);
     } else {
         give_slots_back(e);
     }
-    if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) | e->step.hookmask_off);
+    if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(trap_hookmask(e) | e->step.hookmask_off);
     trap_proto *p = e->step.proto;
     if (p == NULL) return;
     for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
@@ -284,22 +259,22 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
     uintptr_t *fixed = e->v.dispatch + e->v.lay->static_at;
     size_t all = e->v.lay->dynamic_len * sizeof(uintptr_t), some = e->v.lay->static_len * sizeof(uintptr_t);
     if (p != NULL) {
-        if (e->step_anchor != p->pt && have_stack(e, L, 8)) trap_anchor(e, L, p->pt);
+        if (e->step_anchor != p->pt && trap_have_stack(e, L, 8)) trap_anchor(e, L, p->pt);
         trap_extract(e, p);
     }
     e->step.proto = p;
     e->step.hookmask_off = 0;
-    e->step.mode = mode(e);
+    e->step.mode = trap_mode(e);
     memcpy(e->step.slots, e->v.dispatch, all);
     memcpy(e->step.fixed, fixed, some);
-    memcpy(fixed, e->step.rearm, some);
+    memcpy(fixed, e->step.rearm_fixed, some);
     memcpy(e->v.dispatch, e->step.rearm, all);
     e->step.active = true;
 }
 
-uintptr_t trap_rearm(trap_regs *r) {
+/* `hooked`: LuaJIT's own hooks were run for the instruction to come. */
+static uintptr_t rearm(trap_regs *r, bool hooked) {
     trap_engine *e = trap_vms_find(r->dispatch);
-    bool hooked = r->dispatch[r->op] != TRAP_REARM_STUB; /* a hook of LuaJIT's was run and goes on here */
     trap_step_finish(e);
     if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
         lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
@@ -310,6 +285,16 @@ uintptr_t trap_rearm(trap_regs *r) {
     /* The instruction to come was fetched while the traps were out. */
     if (r->op < e->v.lay->static_len && trap_is_trap(e, VM_INS_OP(r->pc[-1]))) r->op = VM_INS_OP(r->pc[-1]);
     return r->dispatch[hooked && r->op < e->v.lay->static_len ? e->v.lay->static_at + r->op : r->op];
+}
+
+uintptr_t trap_rearm(trap_regs *r) {
+    return rearm(r, false);
+}
+
+/* From the static half: vm_inshook, vm_rethook and their like go on there. A hook in C runs no instruction by which the
+ * step would have ended before. */
+uintptr_t trap_rearm_fixed(trap_regs *r) {
+    return rearm(r, true);
 }
 
 /*
@@ -357,7 +342,7 @@ static bool second_time(trap_engine *e, const lua_State *L, const trap_regs *r) 
 }
 
 static bool wants_return(const trap_engine *e, uint8_t op) {
-    return (hookmask(e) & (LUA_MASKRET | VM_HOOK_ACTIVE)) == LUA_MASKRET && is_return(e->v.lay, op);
+    return (trap_hookmask(e) & (LUA_MASKRET | VM_HOOK_ACTIVE)) == LUA_MASKRET && is_return(e->v.lay, op);
 }
 
 /* `p` is NULL where the hook was removed by its own filter: no trap is there the second time. */
@@ -366,8 +351,8 @@ static uintptr_t return_begin(trap_engine *e, lua_State *L, const trap_regs *r, 
     e->ret.pc = r->pc;
     step_begin(e, L, p != NULL ? p->proto : NULL);
     e->ret.base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
-    e->step.hookmask_off = hookmask(e) & (LUA_MASKLINE | LUA_MASKCOUNT);
-    e->v.g[e->v.lay->g_hookmask] = (char)(hookmask(e) & ~e->step.hookmask_off);
+    e->step.hookmask_off = trap_hookmask(e) & (LUA_MASKLINE | LUA_MASKCOUNT);
+    e->v.g[e->v.lay->g_hookmask] = (char)(trap_hookmask(e) & ~e->step.hookmask_off);
     return e->v.lay->rethook;
 }
 
@@ -391,14 +376,14 @@ uintptr_t trap_enter(trap_regs *r) {
             trap_abort_recording(e, L);
         }
         if (arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {
-            callout c = {.line = p->line};
+            trap_callout c = {.line = p->line};
             c.source = vm_proto_source(p->proto->pt, &c.source_len);
             e->base.at = p->at;
-            call_out(e, L, &c);
+            trap_call_out(e, L, &c);
             if (e->closed) {
                 free(e);
                 r->base = vm_base(L);
-                decode(r, VM_INS_OP(r->pc[-1]));
+                trap_decode(r, VM_INS_OP(r->pc[-1]));
                 errno = saved_errno;
                 return lay->handler[r->op];
             }
@@ -408,6 +393,8 @@ uintptr_t trap_enter(trap_regs *r) {
             op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
         }
         r->base = vm_base(L);
+        /* A hit is a safepoint: the change is taken before the next instruction. */
+        if (!e->in_hit && e->base.host.change_waiting(e->base.host.owner)) trap_pause(e);
         if (p != NULL && p->how == TRAP_STEP && reads_itself(lay, r, p)) {
             step_begin(e, L, p->proto);
         } else if (wants_return(e, op)) {
@@ -415,56 +402,7 @@ uintptr_t trap_enter(trap_regs *r) {
         }
         r->base = vm_base(L);
     }
-    decode(r, op);
+    trap_decode(r, op);
     errno = saved_errno;
     return go_on != 0 ? go_on : lay->handler[op];
-}
-
-/* ---- Wake-ups --------------------------------------------------------------------------------------------------- */
-
-/* lj_dispatch.c: lj_dispatch_update, "dynamic call dispatch". */
-static uintptr_t header_handler(const trap_engine *e, unsigned i) {
-    uint8_t m = mode(e);
-    if ((m & VM_MODE_CALL) != 0) return e->v.lay->callhook;
-    return e->v.lay->func_handler[(m & (VM_MODE_JIT | VM_MODE_REC)) == VM_MODE_JIT][i];
-}
-
-void trap_unwake(trap_engine *e) {
-    for (unsigned i = 0; i < VM_FUNC_SLOTS; i++) {
-        uintptr_t *slot = &e->v.dispatch[e->v.lay->static_len + i], wake = TRAP_WAKE_STUB;
-        if (__atomic_load_n(slot, __ATOMIC_RELAXED) == wake) {
-            __atomic_compare_exchange_n(slot, &wake, header_handler(e, i), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-        }
-    }
-}
-
-uintptr_t trap_wake(trap_regs *r) {
-    int saved_errno = errno;
-    trap_engine *e = trap_vms_find(r->dispatch);
-    lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
-    trap_step_finish(e);
-    trap_unwake(e);
-    const engine_host *host = &e->base.host;
-    bool quiet = (mode(e) & VM_MODE_REC) == 0 && (hookmask(e) & (VM_HOOK_ACTIVE | VM_HOOK_VMEVENT | VM_HOOK_GC)) == 0 &&
-                 !e->in_hit;
-    char *top = r->base + 8 * (r->d - 1); /* d: arguments + 1 */
-    if (quiet && host->change_waiting(host->owner) && (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= 8 * HIT_STACK) {
-        /* As vm_callhook and lj_dispatch_call: the callee's frame is the current one, its arguments on the stack. */
-        vm_set_ptr(L, VM_L_BASE, r->base);
-        vm_set_ptr(L, VM_L_TOP, top);
-        r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
-        callout c = {.line = 0};
-        call_out(e, L, &c);
-        r->frame[VM_CFRAME_PC] = 0; /* "invalidate for subsequent line hook" */
-        if (!e->closed) trap_step_finish(e);
-        r->base = vm_base(L);
-    }
-    /* The header may be another: dropping a trace restores it (lj_trace.c: trace_unpatch). */
-    r->op = VM_INS_OP(r->pc[-1]);
-    r->a = VM_INS_A(r->pc[-1]);
-    errno = saved_errno;
-    unsigned i = (unsigned)r->op - e->v.lay->static_len;
-    uintptr_t go_on = i < VM_FUNC_SLOTS ? header_handler(e, i) : r->dispatch[r->op];
-    if (e->closed) free(e);
-    return go_on;
 }

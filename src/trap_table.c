@@ -91,7 +91,9 @@ static void set_opcode(vm_ins *at, uint8_t op) {
 static void take_slot(trap_engine *e, uint8_t op, bool take) {
     uintptr_t own = e->v.lay->handler[op], *dynamic = &e->v.dispatch[op];
     e->v.dispatch[e->v.lay->static_at + op] = take ? TRAP_STUB : own;
-    if (*dynamic == (take ? own : TRAP_STUB)) *dynamic = take ? TRAP_STUB : own;
+    uintptr_t old = take ? own : TRAP_STUB, new = take ? TRAP_STUB : own;
+    if (*dynamic == old) *dynamic = new;
+    if (e->pause.slots[op] == old) e->pause.slots[op] = new; /* it may come back from there */
 }
 
 static void use_slot(trap_engine *e, uint8_t op, int change) {

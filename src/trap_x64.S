@@ -62,7 +62,9 @@
     .text
     ENTRY_STUB trap_stub, trap_enter
     ENTRY_STUB trap_rearm_stub, trap_rearm
+    ENTRY_STUB trap_rearm_fixed_stub, trap_rearm_fixed
     ENTRY_STUB trap_wake_stub, trap_wake
+    ENTRY_STUB trap_pause_stub, trap_paused
 
 #endif
 

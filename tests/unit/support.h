@@ -128,6 +128,13 @@ UNUSED static double number(lua_State *L, const char *expression) {
     return n;
 }
 
+/* Engines differ in what they do to the compiler and in whose turn comes first; tests say so where it matters. */
+UNUSED static bool engine_is(lua_State *L, const char *name) {
+    ljinspect_status s;
+    assert_int_equal(ljinspect_get_status(L, &s), 0);
+    return strcmp(s.engine, name) == 0;
+}
+
 #define assert_lua(L, expression)                                                 \
     do {                                                                          \
         if (number((L), (expression)) == 0) fail_msg("not true: %s", expression); \

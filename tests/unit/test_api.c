@@ -315,6 +315,7 @@ static void a_rejected_hit_allocates_nothing(void **state) {
     limited m;
     (void)state;
     lua_State *L = new_limited_vm(&m);
+    run(L, "jit.off()"); /* what the compiler allocates is the program's */
     char code[8192] = "local up = 1\nfunction many(a, ...)\n";
     for (int i = 0; i < 100; i++) strcat(code, "  a = a + up\n");
     strcat(code, "  return a\nend\n");
@@ -999,7 +1000,8 @@ static void functions_compile_again_when_the_last_hook_is_gone(void **state) {
     for (int round = 0; round < 3; round++) {
         assert_true(hook_counter(f->L, "hot.lua", 2, &f->c[0]) > 0);
         run(f->L, "for i = 1, 300 do work(100) end");
-        assert_lua(f->L, "traces() == 0 and not jit.status()");
+        if (engine_is(f->L, "line")) assert_lua(f->L, "traces() == 0 and not jit.status()");
+        if (engine_is(f->L, "trap")) assert_lua(f->L, "jit.status()");
         ljinspect_unset_all(f->L);
         assert_at_rest(f->L);
         run(f->L, "for i = 1, 10 do work(1000) end");
@@ -1025,7 +1027,7 @@ static void the_compiler_is_left_as_it_was_found(void **state) {
     run(f->L, "jit.on()");
     assert_true(hook_counter(f->L, "x.lua", 2, &f->c[0]) > 0);
     assert_true(hook_counter(f->L, "x.lua", 2, &f->c[0]) > 0);
-    assert_lua(f->L, "not jit.status()");
+    assert_lua(f->L, engine_is(f->L, "line") ? "not jit.status()" : "jit.status()");
     f->c[1].keep_for = 1;
     ljinspect_unset_all(f->L);
     assert_lua(f->L, "jit.status()");
@@ -1166,7 +1168,8 @@ static void an_error_of_the_hosts_debug_hook_reaches_the_program(void **state) {
               "  local ok, message = pcall(after, i)\n"
               "  assert(not ok and message:find('host'))\n"
               "end\n");
-    assert_int_equal(f->c[0].hits, 3);
+    /* The line engine's hook stands before the host's; an instruction whose line event raised an error never ran. */
+    assert_int_equal(f->c[0].hits, engine_is(f->L, "line") ? 3 : 0);
     assert_int_equal(host_errors, 3);
     ljinspect_unset_all(f->L);
     assert_ptr_equal(lua_gethook(f->L), raise_at_line);

@@ -1,4 +1,4 @@
-#include "line_wake.h"
+#include "wake.h"
 
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -10,11 +10,11 @@
 #include <sys/syscall.h>
 #endif
 
-typedef struct line_sentinel {
-    line_wake *wake; /* NULL: stopped */
-} line_sentinel;
+typedef struct wake_sentinel {
+    wake_aid *wake; /* NULL: stopped */
+} wake_sentinel;
 
-void line_wake_here(line_wake *w) {
+void wake_here(wake_aid *w) {
 #ifdef __linux__
     int process = (int)getpid(), here = (int)syscall(SYS_gettid);
     int before = atomic_exchange(&w->thread, here);
@@ -27,7 +27,7 @@ void line_wake_here(line_wake *w) {
 }
 
 /* proc(5), /proc/pid/stat: the state follows the name, which is in parentheses and may hold any byte. */
-bool line_wake_asleep(const line_wake *w) {
+bool wake_asleep(const wake_aid *w) {
     char path[64], text[256];
     int thread = atomic_load(&w->thread);
     if (thread == 0 || atomic_load(&w->wanders)) return false;
@@ -45,8 +45,8 @@ bool line_wake_asleep(const line_wake *w) {
 static int sentinel_gc(lua_State *L);
 
 /* Push a new sentinel and drop it: nothing refers to it, so the next collection finds it. */
-static void make_sentinel(lua_State *L, line_wake *w) {
-    line_sentinel *s = lua_newuserdata(L, sizeof *s);
+static void make_sentinel(lua_State *L, wake_aid *w) {
+    wake_sentinel *s = lua_newuserdata(L, sizeof *s);
     s->wake = NULL;
     luaL_newmetatable(L, "ljinspect.sentinel");
     lua_getfield(L, -1, "__gc");
@@ -69,19 +69,19 @@ static int make_successor(lua_State *L) {
 
 /* An error here would be raised in whatever the program was doing (lj_gc.c, gc_call_finalizer): there must be none. */
 static int sentinel_gc(lua_State *L) {
-    line_wake *w = ((line_sentinel *)lua_touserdata(L, 1))->wake;
+    wake_aid *w = ((wake_sentinel *)lua_touserdata(L, 1))->wake;
     if (w == NULL) return 0;
     w->sentinel = NULL;
-    line_wake_here(w);
+    wake_here(w);
     if (w->cycle(w->engine, L) && w->sentinel == NULL && lua_cpcall(L, make_successor, w) != 0) lua_pop(L, 1);
     return 0;
 }
 
-void line_wake_start_cycle(line_wake *w, lua_State *L) {
+void wake_start_cycle(wake_aid *w, lua_State *L) {
     if (w->sentinel == NULL) make_sentinel(L, w);
 }
 
-void line_wake_stop_cycle(line_wake *w) {
+void wake_stop_cycle(wake_aid *w) {
     if (w->sentinel != NULL) w->sentinel->wake = NULL;
     w->sentinel = NULL;
 }
