@@ -175,10 +175,14 @@ typedef void (*ljinspect_sink_fn)(lua_State *L, enum ljinspect_level level, cons
  * filter). Start from ljinspect_hook_options_init(); a later version of the library may have more fields behind these.
  */
 typedef struct ljinspect_hook_options {
-    size_t size;      /* of this structure, as the caller knows it */
-    const char *file; /* as for ljinspect_set_hook() */
+    size_t size; /* of this structure, as the caller knows it */
+    /* Where: file and line, as for ljinspect_set_hook(); or the entry of a function, whose arguments are then the locals:
+     * by its name ("resty.core.request.get_headers": a field of a loaded module or a global), or `func` without a line.
+     * That very function is meant, not others made by the same code. */
+    const char *function;
+    const char *file;
     int line;
-    int func;              /* stack index of a function, a hint; 0 for none */
+    int func;              /* stack index of a function: with a line a hint; 0 for none */
     const char *condition; /* a Lua expression over the variables the hooked function sees; NULL: every hit */
     const char *log;       /* a line with Lua expressions in braces; NULL: none */
     const ljinspect_capture *capture; /* a snapshot; NULL: none */
@@ -193,8 +197,12 @@ typedef struct ljinspect_hook_options {
     ljinspect_sink_fn sink;     /* lines go there; NULL: not */
     void *sink_data;
     ljinspect_destroy_fn sink_destroy; /* for sink_data; may be NULL; not called when setting the hook fails */
-    int sink_func; /* stack index of a Lua function (line, level, key) that gets the lines; 0: none */
-    double budget; /* part of a core's time that its hits may take, 0 to 1; 0: no end. Usually 0.05 */
+    int sink_func;         /* stack index of a Lua function (line, level, key) that gets the lines; 0: none */
+    int count;             /* not 0: count the hits, and log a summary instead of a line per hit */
+    const char *histogram; /* an expression: count how its values are spread, too. NULL: none */
+    double interval; /* seconds between summaries, 0.01 to 86400, usually 10: logged at the first hit, poll or listing
+                              after it, and when the hook goes by its own limits */
+    double budget;   /* part of a core's time that its hits may take, 0 to 1; 0: no end. Usually 0.05 */
 } ljinspect_hook_options;
 
 /* Fill in the usual values. `size` is that of the structure as the caller knows it. Returns 0 or LJINSPECT_ERR_ARGUMENT. */

@@ -12,6 +12,7 @@
 #include "listing.h"
 #include "log.h"
 #include "logpoint.h"
+#include "tracepoint.h"
 
 static const char stdin_source[] = "=stdin";
 
@@ -37,6 +38,20 @@ typedef struct set_request {
     int64_t result;
 } set_request;
 
+/* A hook on the entry of a function: find its place. The function stays on the stack, and with it the chunk name. */
+static bool find_entry(lua_State *L, context *c, set_request *r) {
+    const char *name = r->options->function, *why;
+    bool found = name == NULL || tracepoint_find(L, name, &why);
+    if (found && name == NULL) lua_pushvalue(L, 1);
+    if (found && tracepoint_entry(L, &r->file, &r->line, &why)) {
+        logpoint_only(r->filter.logpoint, c, L);
+        return true;
+    }
+    r->result = r->why.code = LJINSPECT_ERR_ARGUMENT;
+    snprintf(r->why.text, sizeof r->why.text, "func: %s%s%s", name != NULL ? name : "", name != NULL ? ": " : "", why);
+    return false;
+}
+
 /* Stack: function, filter, sink, each if it is there. */
 static void set_hook(lua_State *L, context *c, void *arg) {
     set_request *r = arg;
@@ -47,6 +62,7 @@ static void set_hook(lua_State *L, context *c, void *arg) {
         if (r->filter.logpoint == NULL) return;
         r->half = r->filter.logpoint;
         r->filter.meter.budget = r->options->budget;
+        if (r->options->line == 0 && !find_entry(L, c, r)) return;
     }
     if (r->filter.call == NULL && !r->filter.none) {
         if (r->own_filter)
@@ -124,7 +140,8 @@ int64_t ljinspect_set_hook(lua_State *L, const char *file, int line, int func, c
 /* ---- Hooks by options ---- */
 
 int ljinspect_hook_options_init(ljinspect_hook_options *options, size_t size) {
-    static const ljinspect_hook_options usual = {.sample = 1, .level = LJINSPECT_INFO, .budget = GOVERNOR_BUDGET};
+    static const ljinspect_hook_options usual = {
+        .sample = 1, .level = LJINSPECT_INFO, .interval = 10, .budget = GOVERNOR_BUDGET};
     if (options == NULL || size < sizeof usual) return LJINSPECT_ERR_ARGUMENT;
     memset(options, 0, size);
     *options = usual;
@@ -136,13 +153,17 @@ int ljinspect_hook_options_init(ljinspect_hook_options *options, size_t size) {
 static const char *check_options(lua_State *L, const ljinspect_hook_options *o) {
     bool pictures = o->capture != NULL;
     int sinks = (o->sink_file != NULL) + (o->sink != NULL) + (o->sink_func != 0);
-    if (o->line < 1 || o->line > HOOKS_LINE_MAX) return "line: 1 to 16777215 expected";
+    bool by_function = o->function != NULL || (o->line == 0 && o->func != 0);
+    if (o->function != NULL && (o->line != 0 || o->func != 0)) return "func: a name stands alone, without line";
+    if (by_function && o->file != NULL) return "file: not with a function alone; give a line, too";
+    if (!by_function && (o->line < 1 || o->line > HOOKS_LINE_MAX)) return "line: 1 to 16777215 expected";
     if (o->func != 0 && !lua_isfunction(L, o->func)) return "func: function expected";
     if (o->sink_func != 0 && !lua_isfunction(L, o->sink_func)) return "sink: function expected";
     if (!(o->budget >= 0 && o->budget <= 1)) return "budget: 0 to 1 expected";
     if (sinks > 1) return "sink: more than one given";
-    if (o->log == NULL && !pictures && o->filter == NULL) return "nothing to do: log, capture or filter expected";
-    if (sinks > 0 && o->log == NULL && !pictures) return "sink: nothing to write to it: log or capture expected";
+    bool lines = o->log != NULL || pictures || o->count != 0 || o->histogram != NULL;
+    if (!lines && o->filter == NULL) return "nothing to do: log, capture, filter, count or histogram expected";
+    if (sinks > 0 && !lines) return "sink: nothing to write to it: log, capture, count or histogram expected";
     if (pictures && o->capture->stack == 0 && (o->capture->what & 7) == 0)
         return "capture: nothing to show: locals, upvalues, varargs or stack expected";
     return NULL;
@@ -222,6 +243,7 @@ int ljinspect_hooks(lua_State *L, ljinspect_hook_visitor visit, void *userdata) 
     int error;
     context *c = find(L, &error);
     if (c == NULL) return error;
+    logpoint_summaries(c, L);
     return listing_visit(c, L, visit, userdata);
 }
 
@@ -269,6 +291,7 @@ int ljinspect_poll(lua_State *L) {
     int error;
     context *c = context_find(L, &error);
     if (c == NULL) return error;
+    logpoint_summaries(c, L);
     return c->file != NULL ? hooksfile_poll(c->file, c, L) : 0;
 }
 

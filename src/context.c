@@ -98,7 +98,12 @@ static void visit_hook(hook *h, void *arg) {
 static int on_hit(void *owner_context, lua_State *L, const char *source, size_t source_len, int line) {
     arrival a = {.context = owner_context, .L = L};
     if (a.context->applying) return 0; /* a hooks file is not the program */
-    return hooks_dispatch(a.context->hooks, source, source_len, line, visit_hook, &a);
+    context *c = a.context;
+    bool outer = c->in_hit;
+    c->in_hit = true;
+    int n = hooks_dispatch(c->hooks, source, source_len, line, visit_hook, &a);
+    c->in_hit = outer;
+    return n;
 }
 
 static void on_safepoint(void *owner_context, lua_State *L) {

@@ -37,6 +37,7 @@ typedef struct context {
     uint64_t hit_start;      /* of the hit that is dealt with, in ticks */
     struct sink *sinks;      /* files that hooks write to */
     outbuf line, message;    /* room for what hits are rendered into */
+    bool in_hit;             /* filters run */
     bool closing;            /* the VM goes */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;

@@ -43,7 +43,7 @@ static const char *compile(lua_State *L, const char *before, const char *text, s
 }
 
 static bool is_at_end(const char *message) {
-    return strstr(message, "<eof>") != NULL;
+    return strstr(message, "near '<eof>'") != NULL;
 }
 
 /* The compiler stops at the first token that cannot follow what is before it: with all before it and nothing more it

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "sink.h"
 #include "snapshot.h"
+#include "tally.h"
 #include "template.h"
 #include "ticks.h"
 #include "time_limit.h"
@@ -43,6 +44,11 @@ struct logpoint {
     uint64_t random;
     uint64_t window, window_ticks; /* per_second */
     unsigned in_window, per_window;
+    tally tally;
+    char *histogram; /* the expression's text; NULL: none */
+    expr values;
+    int only_ref;     /* a function: hits of others do not count; LUA_NOREF: none */
+    const void *only; /* its address */
     /* where lines go */
     sink *file;
     ljinspect_sink_fn call;
@@ -100,6 +106,21 @@ static bool take_template(logpoint *p, context *c, lua_State *L, const char *tex
     return true;
 }
 
+static bool take_tally(logpoint *p, context *c, lua_State *L, const ljinspect_hook_options *asked,
+                       logpoint_error *error) {
+    expr_error e;
+    if (asked->count == 0 && asked->histogram == NULL) return true;
+    if (!(asked->interval >= 0.01 && asked->interval <= 86400))
+        return wrong(error, "%s: 0.01 to 86400 seconds expected", "interval"), false;
+    p->tally.interval = (uint64_t)(asked->interval * (double)ticks_per_second());
+    if (asked->histogram == NULL) return true;
+    p->histogram = strdup(asked->histogram);
+    if (p->histogram == NULL) luaL_error(L, "not enough memory");
+    if (expr_compile(c, L, p->histogram, strlen(p->histogram), &p->names, &p->values, &e)) return true;
+    wrong_expression(error, "histogram", 0, &e);
+    return false;
+}
+
 static bool take_limits(logpoint *p, const ljinspect_hook_options *asked, logpoint_error *error) {
     double second = (double)ticks_per_second();
     if (asked->hits < 0) return wrong(error, "%s: a whole number from 1 expected", "hits"), false;
@@ -155,7 +176,8 @@ static bool fill(logpoint *p, context *c, lua_State *L, const ljinspect_hook_opt
         if (p->tag == NULL) luaL_error(L, "not enough memory");
     }
     return take_condition(p, c, L, asked->condition, error) && take_template(p, c, L, asked->log, error) &&
-           take_limits(p, asked, error) && take_sink(p, c, L, asked, sink_at, error);
+           take_tally(p, c, L, asked, error) && take_limits(p, asked, error) &&
+           take_sink(p, c, L, asked, sink_at, error);
 }
 
 logpoint *logpoint_new(context *c, lua_State *L, const ljinspect_hook_options *asked, int sink_at, logpoint **half,
@@ -163,8 +185,9 @@ logpoint *logpoint_new(context *c, lua_State *L, const ljinspect_hook_options *a
     logpoint *p = calloc(1, sizeof *p);
     if (p == NULL) luaL_error(L, "not enough memory");
     *half = p;
-    p->sink_ref = LUA_NOREF;
+    p->sink_ref = p->only_ref = LUA_NOREF;
     expr_init(&p->condition);
+    expr_init(&p->values);
     if (!fill(p, c, L, asked, sink_at, error)) return NULL;
     p->destroy = asked->sink_destroy; /* not called where setting the hook fails */
     *half = NULL;
@@ -179,6 +202,8 @@ void logpoint_free(logpoint *p, context *c) {
         lua_pop(c->anchor, 1);
     }
     expr_free(c, &p->condition);
+    expr_free(c, &p->values);
+    context_unref(c, p->only_ref);
     for (int i = 0; i < p->n_parts; i++) expr_free(c, &p->parts[i].expr);
     resolve_free(&p->names);
     snapshot_free(&p->snapshot);
@@ -187,6 +212,7 @@ void logpoint_free(logpoint *p, context *c) {
     if (p->destroy != NULL) p->destroy(p->userdata);
     free(p->parts);
     free(p->template);
+    free(p->histogram);
     free(p->tag);
     free(p);
 }
@@ -273,39 +299,46 @@ static void put_part(logpoint *p, ljinspect_hit *hit, const resolve_frame *f, co
     lua_settop(L, top);
 }
 
-static void sink_failed(logpoint *p, ljinspect_hit *hit, const char *why) {
-    hit->hook->errors++;
-    hit->hook->dropped++;
+/* Whose line it is. */
+typedef struct whereabouts {
+    context *context;
+    lua_State *L;
+    hook *hook;
+} whereabouts;
+
+static void sink_failed(logpoint *p, const whereabouts *w, const char *why) {
+    w->hook->errors++;
+    w->hook->dropped++;
     if (p->sink_failed) return;
     p->sink_failed = true;
-    log_message(hit->context, hit->L, LJINSPECT_ERROR, "%s: error in sink, line lost; not logged again: %s",
-                hit->hook->key, why);
+    log_message(w->context, w->L, LJINSPECT_ERROR, "%s: error in sink, line lost; not logged again: %s", w->hook->key,
+                why);
 }
 
 /* Call the user's function with the line. */
-static void call_sink(logpoint *p, ljinspect_hit *hit, const char *line, size_t len) {
-    lua_State *L = hit->L;
+static void call_sink(logpoint *p, const whereabouts *w, const char *line, size_t len) {
+    lua_State *L = w->L;
     int top = lua_gettop(L);
     luaL_checkstack(L, 6, "no room for a sink");
     lua_rawgeti(L, LUA_REGISTRYINDEX, p->sink_ref);
     lua_pushlstring(L, line, len);
     lua_pushstring(L, log_level_name(p->level));
-    lua_pushstring(L, hit->hook->key);
-    time_limit_begin(hit->context, L);
+    lua_pushstring(L, w->hook->key);
+    time_limit_begin(w->context, L);
     if (lua_pcall(L, 3, 0, 0) != 0) {
         const char *why = error_text(L);
-        time_limit_end(hit->context, L);
-        sink_failed(p, hit, why);
+        time_limit_end(w->context, L);
+        sink_failed(p, w, why);
     }
     lua_settop(L, top);
 }
 
-static void to_file(logpoint *p, ljinspect_hit *hit, const outbuf *line) {
+static void to_file(logpoint *p, const whereabouts *w, const outbuf *line) {
     int reason = sink_error(p->file);
     if (reason != 0)
-        log_message(hit->context, hit->L, LJINSPECT_ERROR, "%s: sink %s: %s", hit->hook->key, sink_path(p->file),
+        log_message(w->context, w->L, LJINSPECT_ERROR, "%s: sink %s: %s", w->hook->key, sink_path(p->file),
                     strerror(reason));
-    if (!sink_write(p->file, line->data, line->len)) hit->hook->dropped++;
+    if (!sink_write(p->file, line->data, line->len)) w->hook->dropped++;
 }
 
 static long long now_us(void) {
@@ -315,7 +348,7 @@ static long long now_us(void) {
 }
 
 /* What stands before the text of a line that is not JSON. */
-static void put_prefix(const logpoint *p, const ljinspect_hit *hit, long long us, outbuf *o) {
+static void put_prefix(const logpoint *p, const whereabouts *w, long long us, outbuf *o) {
     if (p->sink_ref != LUA_NOREF || p->call != NULL) return;
     if (p->file != NULL) {
         out_time(o, us);
@@ -323,7 +356,7 @@ static void put_prefix(const logpoint *p, const ljinspect_hit *hit, long long us
         out_text(o, log_level_name(p->level));
         out_char(o, ' ');
     }
-    out_text(o, hit->hook->key);
+    out_text(o, w->hook->key);
     if (p->tag != NULL) {
         out_text(o, " [");
         out_line(o, p->tag, strlen(p->tag));
@@ -332,20 +365,20 @@ static void put_prefix(const logpoint *p, const ljinspect_hit *hit, long long us
     out_text(o, ": ");
 }
 
-static void deliver(logpoint *p, ljinspect_hit *hit, outbuf *line) {
+static void deliver(logpoint *p, const whereabouts *w, outbuf *line) {
     const char *text = out_terminate(line);
     if (text == NULL) {
-        sink_failed(p, hit, "no memory for the line");
+        sink_failed(p, w, "no memory for the line");
     } else if (p->file != NULL) {
-        to_file(p, hit, line);
+        to_file(p, w, line);
     } else if (p->sink_ref != LUA_NOREF) {
-        call_sink(p, hit, text, line->len);
+        call_sink(p, w, text, line->len);
     } else {
-        time_limit_end(hit->context, hit->L);
+        time_limit_end(w->context, w->L);
         if (p->call != NULL)
-            p->call(hit->L, p->level, text, line->len, p->userdata);
+            p->call(w->L, p->level, text, line->len, p->userdata);
         else
-            log_message(hit->context, hit->L, p->level, "%s", text);
+            log_message(w->context, w->L, p->level, "%s", text);
     }
 }
 
@@ -355,10 +388,11 @@ static void show(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
     bool json = (p->snapshot.what & LJINSPECT_CAPTURE_JSON) != 0;
     if (p->template == NULL && !pictures) return;
     long long us = p->file != NULL || json ? now_us() : 0;
+    const whereabouts w = {.context = c, .L = hit->L, .hook = hit->hook};
     outbuf *line = &c->line, *message = json ? &c->message : line;
     out_clear(line);
     out_clear(&c->message);
-    if (!json) put_prefix(p, hit, us, line);
+    if (!json) put_prefix(p, &w, us, line);
     for (int i = 0; i < p->n_parts; i++) put_part(p, hit, f, &p->parts[i], message);
     line->failed = line->failed || c->message.failed;
     if (pictures) {
@@ -370,16 +404,92 @@ static void show(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
         if ((p->snapshot.what & LJINSPECT_CAPTURE_TOSTRING) != 0) time_limit_begin(c, hit->L);
         snapshot_render(&p->snapshot, hit, &head, line);
     }
-    deliver(p, hit, line);
+    deliver(p, &w, line);
+}
+
+/* ---- Counting ---- */
+
+/* Log the summary. */
+static void summarize(logpoint *p, const whereabouts *w, uint64_t now) {
+    outbuf *line = &w->context->line;
+    out_clear(line);
+    put_prefix(p, w, p->file != NULL ? now_us() : 0, line);
+    tally_summary(&p->tally, now, p->histogram, line);
+    deliver(p, w, line);
+}
+
+static void count(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
+    lua_State *L = hit->L;
+    uint64_t now = hit->context->hit_start;
+    const whereabouts w = {.context = hit->context, .L = L, .hook = hit->hook};
+    if (p->tally.interval == 0) return;
+    if (tally_due(&p->tally, now)) summarize(p, &w, now);
+    tally_hit(&p->tally, now);
+    if (p->histogram == NULL) return;
+    bool counted = expr_try(&p->values, &p->names, f) == 0 && lua_type(L, -1) == LUA_TNUMBER &&
+                   tally_value(&p->tally, lua_tonumber(L, -1));
+    if (!counted) hit->hook->errors++;
+    lua_pop(L, 1);
+}
+
+/* The hook goes: what was counted since the last summary. */
+static logpoint_verdict leave(logpoint *p, ljinspect_hit *hit, logpoint_verdict verdict) {
+    const whereabouts w = {.context = hit->context, .L = hit->L, .hook = hit->hook};
+    if (p->tally.hits > 0) summarize(p, &w, ticks_now());
+    return verdict;
+}
+
+static void summarize_due(lua_State *L, context *c, void *arg) {
+    hook_table *t = arg;
+    uint64_t now = ticks_now();
+    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h)) {
+        logpoint *p = ((filter *)h->filter)->logpoint;
+        const whereabouts w = {.context = c, .L = L, .hook = h};
+        if (p != NULL && tally_due(&p->tally, now)) summarize(p, &w, now);
+    }
+}
+
+/* Not from within a hit, which uses the same room for its line. */
+void logpoint_summaries(context *c, lua_State *L) {
+    hook_table *t = c->hooks;
+    bool due = false;
+    uint64_t now = ticks_now();
+    for (hook *h = hooks_first(t); h != NULL && !due; h = hooks_next(h)) {
+        const logpoint *p = ((filter *)h->filter)->logpoint;
+        due = p != NULL && tally_due(&p->tally, now);
+    }
+    if (!due || c->in_hit) return;
+    hooks_pin(t);
+    if (context_call(c, L, summarize_due, t, 0) != 0) lua_pop(L, 1);
+    hooks_unpin(t);
+}
+
+void logpoint_only(logpoint *p, context *c, lua_State *L) {
+    p->only = lua_topointer(L, -1);
+    lua_pushvalue(L, -1);
+    p->only_ref = context_ref(c, L);
+}
+
+/* Whether the hit is of the function that is meant. */
+static bool is_meant(const logpoint *p, ljinspect_hit *hit, resolve_frame *f) {
+    if (p->only == NULL) return true;
+    lua_Debug ar = hit->frame;
+    lua_getinfo(hit->L, "f", &ar);
+    f->function = lua_gettop(hit->L);
+    return lua_topointer(hit->L, -1) == p->only;
 }
 
 logpoint_verdict logpoint_hit(logpoint *p, ljinspect_hit *hit) {
     context *c = hit->context;
     hook *h = hit->hook;
     resolve_frame f = {.context = c, .L = hit->L, .frame = &hit->frame};
+    if (!is_meant(p, hit, &f)) {
+        h->hits--;
+        return LOGPOINT_PASS;
+    }
     if (p->expires != 0 && c->hit_start >= p->expires) {
         log_message(c, hit->L, LJINSPECT_INFO, "%s: hook expired", h->key);
-        return LOGPOINT_OVER;
+        return leave(p, hit, LOGPOINT_OVER);
     }
     if (!in_sample(p)) return LOGPOINT_PASS;
     resolve_prepare(&p->names, &f);
@@ -389,7 +499,8 @@ logpoint_verdict logpoint_hit(logpoint *p, ljinspect_hit *hit) {
         h->dropped++;
         return LOGPOINT_PASS;
     }
+    count(p, hit, &f);
     show(p, hit, &f);
-    if (p->left > 0 && --p->left == 0) return LOGPOINT_LAST;
+    if (p->left > 0 && --p->left == 0) return leave(p, hit, LOGPOINT_LAST);
     return LOGPOINT_MATCH;
 }

@@ -26,6 +26,13 @@ typedef enum logpoint_verdict {
  * NULL with *error. May raise a memory error; what was made by then is freed by logpoint_free() of *half. */
 logpoint *logpoint_new(context *c, lua_State *L, const ljinspect_hook_options *asked, int sink_at, logpoint **half,
                        logpoint_error *error);
+/* Only the function on top of the stack is hooked: others' arrivals at the line are passed over. May raise a memory
+ * error. */
+void logpoint_only(logpoint *p, context *c, lua_State *L);
+
+/* Log the summaries of the VM's hooks that are due. Raises no error. */
+void logpoint_summaries(context *c, lua_State *L);
+
 /* NULL: none. */
 const char *logpoint_tag(const logpoint *p);
 void logpoint_free(logpoint *p, context *c);

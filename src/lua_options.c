@@ -51,6 +51,12 @@ static const char *take_string(const fields *f, const char *name) {
     return s;
 }
 
+static bool has(const fields *f, const char *name) {
+    bool there = push_field(f, name) != LUA_TNIL;
+    lua_pop(f->L, 1);
+    return there;
+}
+
 static double take_number(const fields *f, const char *name, double usual) {
     if (!take(f, name, LUA_TNUMBER)) return usual;
     double n = lua_tonumber(f->L, -1);
@@ -59,8 +65,8 @@ static double take_number(const fields *f, const char *name, double usual) {
 }
 
 static double take_integer(const fields *f, const char *name, double usual, double least, double most) {
+    if (!has(f, name)) return usual;
     double n = take_number(f, name, usual);
-    if (n == usual) return n;
     if (!(n >= least && n <= most) || n != floor(n))
         wrong(f, name,
               lua_pushfstring(f->L, "a whole number from %f to %f expected", (lua_Number)least, (lua_Number)most));
@@ -69,8 +75,8 @@ static double take_integer(const fields *f, const char *name, double usual, doub
 
 /* A number that is not 0: there the C structure means something else by it. */
 static double take_above_0(const fields *f, const char *name, double usual) {
-    double n = take_number(f, name, -1);
-    if (n == -1) return usual;
+    if (!has(f, name)) return usual;
+    double n = take_number(f, name, usual);
     if (!(n > 0)) wrong(f, name, "a number above 0 expected");
     return n;
 }
@@ -197,6 +203,18 @@ static void take_sink(const fields *f, ljinspect_hook_options *o) {
     }
 }
 
+/* A function, or the name of one. */
+static void take_func(const fields *f, ljinspect_hook_options *o) {
+    int type = push_field(f, "func");
+    lua_pop(f->L, 1);
+    if (type == LUA_TSTRING)
+        o->function = take_string(f, "func");
+    else if (type == LUA_TFUNCTION)
+        o->func = take_function(f, "func");
+    else if (type != LUA_TNIL)
+        wrong(f, "func", lua_pushfstring(f->L, "function or string expected, got %s", lua_typename(f->L, type)));
+}
+
 static int finish(lua_State *L, int64_t id, const char *why) {
     int reason = errno;
     if (id == LJINSPECT_ERR_ARGUMENT) return luaL_argerror(L, 1, why);
@@ -210,9 +228,9 @@ static int finish(lua_State *L, int64_t id, const char *why) {
 }
 
 int lua_options_set_hook(lua_State *L) {
-    static const char *const names[] = {"file",    "line",   "func", "condition",  "log",
-                                        "capture", "filter", "hits", "per_second", "expires",
-                                        "sample",  "level",  "tag",  "sink",       "budget"};
+    static const char *const names[] = {"file",   "line", "func",       "condition", "log",       "capture",
+                                        "filter", "hits", "per_second", "expires",   "sample",    "level",
+                                        "tag",    "sink", "budget",     "count",     "histogram", "interval"};
     char why[512];
     ljinspect_hook_options o;
     ljinspect_capture capture;
@@ -223,8 +241,8 @@ int lua_options_set_hook(lua_State *L) {
     (void)ljinspect_hook_options_init(&o, sizeof o);
     o.file = take_string(&f, "file");
     o.line = (int)take_integer(&f, "line", 0, 1, 16777215);
-    if (o.line == 0) wrong(&f, "line", "number expected, got nil");
-    o.func = take_function(&f, "func");
+    take_func(&f, &o);
+    if (o.line == 0 && o.func == 0 && o.function == NULL) wrong(&f, "line", "number expected, got nil");
     o.condition = take_string(&f, "condition");
     o.log = take_string(&f, "log");
     if (take_capture(&f, &capture)) o.capture = &capture;
@@ -235,6 +253,9 @@ int lua_options_set_hook(lua_State *L) {
     o.level = take_level(&f);
     o.tag = take_string(&f, "tag");
     o.budget = take_number(&f, "budget", o.budget);
+    o.count = take_boolean(&f, "count");
+    o.histogram = take_string(&f, "histogram");
+    o.interval = take_above_0(&f, "interval", o.interval);
     take_sink(&f, &o);
     const ljinspect_filter filter = {.kind = LJINSPECT_FILTER_LUA, .index = take_function(&f, "filter")};
     if (filter.index != 0) o.filter = &filter;
