@@ -42,4 +42,4 @@ install-deps:
 	@cmake/fetch-debs.sh build/debs
 
 clean:
-	rm -rf build build-clang build-asan build-tsan build-release build-trap-gcc build-trap-clang
+	rm -rf build build-clang build-asan build-tsan build-release

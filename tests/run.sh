@@ -40,7 +40,7 @@ luajit2)
     export LD_LIBRARY_PATH PATH
     # Same names as the system's: make sure that it is the other one.
     case $1 in
-    luajit) luajit -e 'assert(require "table.nkeys", "not luajit2")' || exit 1 ;;
+    luajit | *.sh) luajit -e 'assert(require "table.nkeys", "not luajit2")' || exit 1 ;;
     *)
         ldd "$1" | grep -qF "=> $lib" || {
             echo "$1 does not load $lib"

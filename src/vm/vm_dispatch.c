@@ -10,20 +10,13 @@
 #include <luajit.h>
 #include <stdlib.h>
 
-#include "vm.h"
+#include "vm_learn.h"
 
 enum { WORDS = 1280, HOOKS_NEVER = 0x7fffffff };
 
-static void no_hook(lua_State *S, lua_Debug *ar) {
-    (void)S;
-    (void)ar;
-}
-
-/* Read as much of global_State and what follows as is mapped. */
+/* As much of global_State and what follows as is mapped, in words. */
 static size_t snapshot(const char *g, uintptr_t *words) {
-    size_t n = 0;
-    while (n < WORDS && vm_read(g + n * sizeof(uintptr_t), words + n, 16 * sizeof(uintptr_t))) n += 16;
-    return n;
+    return vm_read_some(g, words, WORDS * sizeof(uintptr_t)) / sizeof(uintptr_t);
 }
 
 /* The longest run of words that all became one and the same pointer. */
@@ -42,132 +35,98 @@ static size_t changed_run(const uintptr_t *before, const uintptr_t *after, size_
     return best;
 }
 
-/* One byte of a machine code pattern: a value, or -1 for any. */
-static bool matches(const uint8_t *code, const int *pattern, size_t len) {
+/* ---- Machine code ------------------------------------------------------------------------------------------------ */
+
+/* A pattern: bytes, ANY for one that does not matter, DISP(n) for four that are noted as number n. */
+#define ANY (-1)
+#define ANY4 ANY, ANY, ANY, ANY
+#define DISP(n) (-2 - (n)), ANY, ANY, ANY
+
+static bool matches(const uint8_t *code, const int *pattern, size_t len, int32_t *disp) {
     for (size_t i = 0; i < len; i++) {
         if (pattern[i] >= 0 && code[i] != pattern[i]) return false;
+        if (pattern[i] < ANY) disp[-2 - pattern[i]] = vm_i32(code, (ptrdiff_t)i);
     }
     return true;
-}
-
-static ptrdiff_t disp32(const uint8_t *code) {
-    return vm_i32(code, 0);
 }
 
 /*
  * vm_x64.dasc, vm_inshook: the code whose conventions the stubs copy. It shows them all: L at [rsp+16], BASE in rdx
  * saved to L->base, PC in rbx, DISPATCH in r14, A to ecx, opcode to ebp, D to eax, jump through the static half.
  */
+enum { HOOKMASK, HOOKCOUNT, STATIC };
+/* clang-format off */
+static const int INSHOOK[] = {
+    0x41, 0x0f, 0xb6, 0x86, DISP(HOOKMASK),     /* movzx eax, byte [r14+hookmask]    */
+    0xa8, VM_HOOK_ACTIVE,                       /* test al, HOOK_ACTIVE              */
+    0x75, ANY,                                  /* jnz  (dispatch)                   */
+    0xa8, LUA_MASKLINE | LUA_MASKCOUNT,         /* test al, LINE|COUNT               */
+    0x74, ANY,                                  /* jz   (dispatch)                   */
+    0x41, 0xff, 0x8e, DISP(HOOKCOUNT),          /* dec  dword [r14+hookcount]        */
+    0x74, ANY,                                  /* jz   (call)                       */
+    0xa8, LUA_MASKLINE,                         /* test al, LINE                     */
+    0x74, ANY,                                  /* jz   (dispatch)                   */
+    0x48, 0x8b, 0x6c, 0x24, 8 * VM_CFRAME_L,    /* mov  rbp, [rsp+16]         (call) */
+    0x48, 0x89, 0x55, VM_L_BASE,                /* mov  [rbp+base], rdx              */
+    0x48, 0x89, 0xde,                           /* mov  rsi, rbx                     */
+    0x48, 0x89, 0xef,                           /* mov  rdi, rbp                     */
+    0xe8, ANY4,                                 /* call lj_dispatch_ins              */
+    0x48, 0x8b, 0x55, VM_L_BASE,                /* mov  rdx, [rbp+base]              */
+    0x0f, 0xb6, 0x4b, 0xfd,                     /* movzx ecx, byte [rbx-3]           */
+    0x0f, 0xb6, 0x6b, 0xfc,                     /* movzx ebp, byte [rbx-4] (dispatch)*/
+    0x0f, 0xb7, 0x43, 0xfe,                     /* movzx eax, word [rbx-2]           */
+    0x41, 0xff, 0xa4, 0xee, DISP(STATIC),       /* jmp  [r14+rbp*8+static]           */
+};
+/* clang-format on */
+enum { INSHOOK_LEN = sizeof(INSHOOK) / sizeof(INSHOOK[0]), ENDBR_LEN = 4 };
+
 static bool decode_inshook(vm_layout *lay, const uint8_t *code) {
-    static const int head[] = {0x41,
-                               0x0f,
-                               0xb6,
-                               0x86,
-                               -1,
-                               -1,
-                               -1,
-                               -1, /* movzx eax, byte [r14+hookmask] */
-                               0xa8,
-                               VM_HOOK_ACTIVE,
-                               0x75,
-                               -1, /* test al, HOOK_ACTIVE; jnz */
-                               0xa8,
-                               LUA_MASKLINE | LUA_MASKCOUNT,
-                               0x74,
-                               -1, /* test al, LINE|COUNT; jz */
-                               0x41,
-                               0xff,
-                               0x8e,
-                               -1,
-                               -1,
-                               -1,
-                               -1,
-                               0x74,
-                               -1, /* dec dword [r14+hookcount]; jz */
-                               0xa8,
-                               LUA_MASKLINE,
-                               0x74,
-                               -1, /* test al, LINE; jz */
-                               0x48,
-                               0x8b,
-                               0x6c,
-                               0x24,
-                               8 * VM_CFRAME_L, /* mov rbp, [rsp+16] */
-                               0x48,
-                               0x89,
-                               0x55,
-                               VM_L_BASE, /* mov [rbp+base], rdx */
-                               0x48,
-                               0x89,
-                               0xde,
-                               0x48,
-                               0x89,
-                               0xef, /* mov rsi, rbx; mov rdi, rbp */
-                               0xe8,
-                               -1,
-                               -1,
-                               -1,
-                               -1, /* call lj_dispatch_ins */
-                               0x48,
-                               0x8b,
-                               0x55,
-                               VM_L_BASE, /* mov rdx, [rbp+base] */
-                               0x0f,
-                               0xb6,
-                               0x4b,
-                               0xfd, /* movzx ecx, byte [rbx-3] */
-                               0x0f,
-                               0xb6,
-                               0x6b,
-                               0xfc, /* movzx ebp, byte [rbx-4] */
-                               0x0f,
-                               0xb7,
-                               0x43,
-                               0xfe, /* movzx eax, word [rbx-2] */
-                               0x41,
-                               0xff,
-                               0xa4,
-                               0xee,
-                               -1,
-                               -1,
-                               -1,
-                               -1}; /* jmp [r14+rbp*8+static] */
-    uint8_t copy[4 + sizeof(head) / sizeof(head[0])], *p = copy;
+    uint8_t copy[ENDBR_LEN + INSHOOK_LEN];
+    int32_t disp[3];
     if (!vm_read(code, copy, sizeof(copy))) return false;
-    if (memcmp(p, "\xf3\x0f\x1e\xfa", 4) == 0) p += 4; /* endbr64 */
-    if (!matches(p, head, sizeof(head) / sizeof(head[0]))) return false;
-    lay->g_hookmask = lay->g_dispatch + disp32(p + 4);
-    lay->g_hookcount = lay->g_dispatch + disp32(p + 19);
-    ptrdiff_t static_bytes = disp32(p + sizeof(head) / sizeof(head[0]) - 4);
-    if (static_bytes <= 0 || static_bytes % 8 != 0) return false;
-    lay->static_at = (unsigned)(static_bytes / 8);
-    lay->dynamic_len = lay->static_at;
+    bool endbr = memcmp(copy, "\xf3\x0f\x1e\xfa", ENDBR_LEN) == 0;
+    if (!matches(copy + (endbr ? ENDBR_LEN : 0), INSHOOK, INSHOOK_LEN, disp)) return false;
+    lay->g_hookmask = lay->g_dispatch + disp[HOOKMASK];
+    lay->g_hookcount = lay->g_dispatch + disp[HOOKCOUNT];
+    if (disp[STATIC] <= 0 || disp[STATIC] % (int)sizeof(uintptr_t) != 0) return false;
+    lay->static_at = lay->dynamic_len = (unsigned)disp[STATIC] / (unsigned)sizeof(uintptr_t);
     return true;
 }
 
 /* vm_x64.dasc, BC_FUNCC: after the call it sets cur_L and the VM state, as must whoever returns to the interpreter. */
+enum { CUR_L, VMSTATE, INTERP };
+/* clang-format off */
+static const int FUNCC[] = {
+    0x48, 0x8b, 0x55, VM_L_BASE,                        /* mov rdx, [rbp+base]        */
+    0x49, 0x89, 0xae, DISP(CUR_L),                      /* mov [r14+cur_L], rbp       */
+    0x41, 0xc7, 0x86, DISP(VMSTATE), DISP(INTERP),      /* mov dword [r14+vmstate], n */
+};
+/* clang-format on */
+enum { FUNCC_LEN = sizeof(FUNCC) / sizeof(FUNCC[0]) };
+
 static bool decode_funcc(vm_layout *lay, const uint8_t *code) {
-    static const int pattern[] = {0x48, 0x8b, 0x55, VM_L_BASE,             /* mov rdx, [rbp+base] */
-                                  0x49, 0x89, 0xae, -1,        -1, -1, -1, /* mov [r14+cur_L], rbp */
-                                  0x41, 0xc7, 0x86, -1,        -1, -1, -1,
-                                  -1,   -1,   -1,   -1}; /* mov dword [r14+vmstate], n */
     uint8_t copy[160];
-    size_t len = sizeof(pattern) / sizeof(pattern[0]);
+    int32_t disp[3];
     if (!vm_read(code, copy, sizeof(copy))) return false;
-    for (size_t i = 0; i + len <= sizeof(copy); i++) {
-        if (!matches(copy + i, pattern, len)) continue;
-        lay->g_cur_l = lay->g_dispatch + disp32(copy + i + 7);
-        lay->g_vmstate = lay->g_dispatch + disp32(copy + i + 14);
-        lay->vmstate_interp = vm_i32(copy + i, 18);
+    for (size_t i = 0; i + FUNCC_LEN <= sizeof(copy); i++) {
+        if (!matches(copy + i, FUNCC, FUNCC_LEN, disp)) continue;
+        lay->g_cur_l = lay->g_dispatch + disp[CUR_L];
+        lay->g_vmstate = lay->g_dispatch + disp[VMSTATE];
+        lay->vmstate_interp = disp[INTERP];
         return true;
     }
     return false;
 }
 
+/* ---- The table --------------------------------------------------------------------------------------------------- */
+
+/* Set hooks: do the mask, the mode and the count stand where we look for them? */
 static bool mode_is(lua_State *S, const vm_layout *lay, int mask, int mode) {
     char *g = vm_ptr(S, VM_L_GLREF);
-    lua_sethook(S, mask != 0 ? no_hook : NULL, mask, HOOKS_NEVER);
-    return (vm_u8(g, lay->g_hookmask) & 0x0f) == mask && (vm_u8(g, lay->g_dispatchmode) & 0x0f) == mode;
+    int count = HOOKS_NEVER - mask;
+    lua_sethook(S, mask != 0 ? vm_no_hook : NULL, mask, count);
+    return (vm_u8(g, lay->g_hookmask) & 0x0f) == mask && (vm_u8(g, lay->g_dispatchmode) & 0x0f) == mode &&
+           (mask == 0 || vm_i32(g, lay->g_hookcount) == count);
 }
 
 static bool learn_table(lua_State *S, vm_layout *lay, uintptr_t *off, uintptr_t *on, const char **why) {
@@ -175,10 +134,10 @@ static bool learn_table(lua_State *S, vm_layout *lay, uintptr_t *off, uintptr_t 
     size_t len, n;
 
     *why = "the dispatch table was not found";
-    lua_sethook(S, no_hook, LUA_MASKCOUNT, HOOKS_NEVER); /* once before: the first change also sets counting slots */
+    lua_sethook(S, vm_no_hook, LUA_MASKCOUNT, HOOKS_NEVER); /* once before: the first change also sets counting slots */
     lua_sethook(S, NULL, 0, 0);
     if ((n = snapshot(g, off)) < 512) return false;
-    lua_sethook(S, no_hook, LUA_MASKCOUNT, HOOKS_NEVER);
+    lua_sethook(S, vm_no_hook, LUA_MASKCOUNT, HOOKS_NEVER);
     n = snapshot(g, on) < n ? 0 : n;
     lua_sethook(S, NULL, 0, 0);
     size_t at = changed_run(off, on, n, &len);
@@ -209,45 +168,24 @@ static bool learn_table(lua_State *S, vm_layout *lay, uintptr_t *off, uintptr_t 
         for (unsigned i = lay->static_len; i < lay->dynamic_len; i++) ok = ok && on[at + i] == lay->callhook;
         ok = ok && memcmp(on + at, off + at, lay->static_len * sizeof(uintptr_t)) == 0;
     }
-    return mode_is(S, lay, 0, 0) && ok;
+    ok = mode_is(S, lay, 0, 0) && ok;
+    return ok && memcmp(g + lay->g_dispatch, off + at, lay->dynamic_len * sizeof(uintptr_t)) == 0;
+}
+
+/* We are inside a C function of S; lj_obj.h: VM states are ~0 for the interpreter, ~1 and on for what it calls. */
+static bool check_running(lua_State *S, const vm_layout *lay) {
+    const char *g = vm_ptr(S, VM_L_GLREF);
+    if (lay->g_cur_l <= 0 || lay->g_cur_l >= lay->g_dispatch || lay->g_vmstate <= 0 ||
+        lay->g_vmstate >= lay->g_dispatch) {
+        return false;
+    }
+    int32_t state = vm_i32(g, lay->g_vmstate);
+    return vm_ptr(g, lay->g_cur_l) == S && lay->vmstate_interp == ~0 && state < ~0 && state >= ~7;
 }
 
 bool vm_learn_dispatch(lua_State *S, vm_layout *lay, const char **why) {
     uintptr_t *words = lua_newuserdata(S, 2 * WORDS * sizeof(uintptr_t));
     if (!learn_table(S, lay, words, words + WORDS, why)) return false;
     *why = "the C function call's code is not the one we know";
-    if (!decode_funcc(lay, (const uint8_t *)lay->func_handler[0][6])) return false;
-    if (lay->g_cur_l <= 0 || lay->g_cur_l >= lay->g_dispatch || lay->g_vmstate <= 0 ||
-        lay->g_vmstate >= lay->g_dispatch) {
-        return false;
-    }
-    return vm_ptr(vm_ptr(S, VM_L_GLREF), lay->g_cur_l) == S; /* we are inside a C function of S */
-}
-
-bool vm_attach(vm *v, lua_State *L, const char **why) {
-    char head[96];
-    const vm_layout *lay = vm_learn(why);
-    if (lay == NULL) return false;
-
-    *why = "this state is not one of the LuaJIT the library was linked to";
-    if (!vm_read(L, head, sizeof(head)) || vm_u8(head, VM_GC_TYPE) != VM_TYPE_THREAD) return false;
-    v->lay = lay;
-    v->g = vm_ptr(head, VM_L_GLREF);
-    uintptr_t table[VM_SLOTS_MAX];
-    size_t slots = lay->static_at + lay->static_len;
-    uint8_t mask;
-    if (!vm_read(v->g + lay->g_dispatch, table, slots * sizeof(table[0])) ||
-        !vm_read(v->g + lay->g_hookmask, &mask, 1)) {
-        return false;
-    }
-    if ((mask & 0x0f) != lua_gethookmask(L)) return false;
-
-    *why = "somebody else uses this VM's dispatch table";
-    for (unsigned i = 0; i < lay->static_len; i++) {
-        uint8_t op = lay->name[i];
-        if (op == VM_FORL || op == VM_ITERL || op == VM_LOOP || op == VM_ITERN) continue; /* may be counting ones */
-        if (table[lay->static_at + i] != lay->handler[i]) return false;
-    }
-    v->dispatch = (uintptr_t *)(void *)(v->g + lay->g_dispatch);
-    return true;
+    return decode_funcc(lay, (const uint8_t *)lay->func_handler[0][6]) && check_running(S, lay);
 }

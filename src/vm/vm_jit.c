@@ -4,8 +4,9 @@
 #include <lauxlib.h>
 #include <luajit.h>
 #include <lualib.h>
+#include <sys/mman.h>
 
-#include "vm.h"
+#include "vm_learn.h"
 
 static bool single_bit(unsigned bits) {
     return bits != 0 && (bits & (bits - 1)) == 0;
@@ -49,16 +50,15 @@ static int no_handler(lua_State *S) {
 }
 
 /* lib_jit.c: jit.attach. The table jit is on the top of the stack, which stays. */
-static bool learn_event(lua_State *S, vm_layout *lay, const char *event, int *index) {
+static bool learn_event(lua_State *S, vm_layout *lay, const char *event, int *index, const char **why) {
     const char *g = vm_ptr(S, VM_L_GLREF);
     int top = lua_gettop(S);
     lua_getfield(S, -1, "attach");
     lua_pushcfunction(S, no_handler);
     lua_pushstring(S, event);
-    if (lua_pcall(S, 2, 0, 0) != 0) { /* LUAJIT_DISABLE_VMEVENT */
-        lua_settop(S, top);
-        return true;
-    }
+    *why = "new functions are not announced: the compiler's events are compiled out (LUAJIT_DISABLE_VMEVENT)";
+    if (lua_pcall(S, 2, 0, 0) != 0) return false;
+    *why = "the handlers of the compiler's events were not found";
     lay->g_vmevmask = lay->g_dispatchmode + 1;
     lua_getfield(S, LUA_REGISTRYINDEX, VM_EVENTS_KEY);
     if (!lua_istable(S, -1) || vm_u8(g, lay->g_vmevmask) != VM_EVENTS_UNKNOWN) return false;
@@ -69,6 +69,19 @@ static bool learn_event(lua_State *S, vm_layout *lay, const char *event, int *in
     lua_rawseti(S, -2, *index);
     lua_settop(S, top);
     return *index != 0;
+}
+
+/*
+ * Where the kernel refuses to make memory executable, LuaJIT ends the process (lj_mcode.c: mcode_protfail): ask first,
+ * in the way it does. A host there has its JIT off, so there is no compiled code to know either.
+ */
+static bool may_compile(void) {
+    const size_t size = 65536;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return false;
+    bool ok = mprotect(p, size, PROT_READ | PROT_EXEC) == 0 && mprotect(p, size, PROT_READ | PROT_WRITE) == 0;
+    munmap(p, size);
+    return ok;
 }
 
 bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
@@ -95,26 +108,27 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
         return false;
     }
 
-    *why = "the JIT's marks on functions were not found";
-    memcpy(lay->func_handler[1], lay->func_handler[0], sizeof(lay->func_handler[1]));
+    *why = "the jit library was not found";
     lua_pushcfunction(S, luaopen_jit);
     lua_pushliteral(S, "jit");
     lua_call(S, 1, 0);
     lua_getfield(S, LUA_REGISTRYINDEX, "_LOADED");
     if (lua_istable(S, -1)) lua_getfield(S, -1, "jit");
-    if (!lua_istable(S, -1) || !learn_event(S, lay, "bc", &lay->bc_event) ||
-        !learn_event(S, lay, "trace", &lay->trace_event)) {
-        *why = "the compiler's events were not found";
+    if (!lua_istable(S, -1) || !learn_event(S, lay, "bc", &lay->bc_event, why) ||
+        !learn_event(S, lay, "trace", &lay->trace_event, why)) {
         return false;
     }
     lua_settop(S, 0);
+
+    *why = "the JIT's marks on functions were not found";
+    memcpy(lay->func_handler[1], lay->func_handler[0], sizeof(lay->func_handler[1]));
     lay->has_jit = luaJIT_setmode(S, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON) == 1; /* 0: compiled out */
     if (!lay->has_jit) return true;
     if ((vm_u8(vm_ptr(S, VM_L_GLREF), lay->g_dispatchmode) & VM_MODE_JIT) == 0) return false;
     for (unsigned i = 0; i < VM_FUNC_SLOTS; i++) lay->func_handler[1][i] = dispatch[lay->static_len + i];
     bool ok = learn_flags(S, lay);
     lua_settop(S, 0);
-    if (ok) vm_learn_traces(S, lay);
+    if (ok && may_compile()) vm_learn_traces(S, lay);
     luaJIT_setmode(S, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     return ok;
 }

@@ -1,14 +1,9 @@
 /*
- * Layout of states, functions and prototypes, tried out on a scratch VM; and the order of all the learning.
+ * Layout of states, objects and prototypes, tried out on a scratch VM.
  */
 #include <lauxlib.h>
-#include <luajit.h>
-#include <lualib.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include "vm.h"
+#include "vm_learn.h"
 
 #define ADDRESS_MASK ((UINT64_C(1) << 47) - 1)
 
@@ -38,7 +33,7 @@ static bool object_on_top(lua_State *S, int type) {
 static bool check_state(lua_State *S, const char **why) {
     char state[96];
     uintptr_t frame[4];
-    *why = "lua_State has another layout";
+    *why = "lua_State has another layout than in a GC64 build of LuaJIT 2.1";
     if (!vm_read(S, state, sizeof(state)) || vm_u8(state, VM_GC_TYPE) != VM_TYPE_THREAD) return false;
     const char *base = vm_ptr(state, VM_L_BASE), *top = vm_ptr(state, VM_L_TOP);
     const char *stack = vm_ptr(state, VM_L_STACK), *maxstack = vm_ptr(state, VM_L_MAXSTACK);
@@ -59,6 +54,20 @@ static bool check_state(lua_State *S, const char **why) {
     return object_on_top(S, VM_TYPE_THREAD);
 }
 
+/* A Lua function: where it should have pointers there may be anything, so nothing is followed that was not tried. The
+ * header holds the frame size, too (lj_parse.c: fs_finish). */
+static bool check_function(const void *func) {
+    char head[VM_FUNC_F], pt[VM_PT_SIZE + sizeof(vm_ins)], name[VM_STR_DATA];
+    if (!vm_read(func, head, sizeof(head))) return false;
+    const char *code = vm_ptr(head, VM_FUNC_PC);
+    if (!vm_read(code - VM_PT_SIZE, pt, sizeof(pt)) || vm_u8(pt, VM_GC_TYPE) != VM_TYPE_PROTO) return false;
+    if (vm_u8(pt, VM_PT_FRAMESIZE) != VM_INS_A(vm_u32(pt, VM_PT_SIZE))) return false;
+    if (vm_u32(pt, VM_PT_SIZEBC) < 2 || vm_u32(pt, VM_PT_SIZEBC) > 16) return false;
+    const char *chunkname = vm_ptr(pt, VM_PT_CHUNKNAME);
+    if (!vm_read(chunkname, name, sizeof(name)) || vm_u8(name, VM_GC_TYPE) != VM_TYPE_STRING) return false;
+    return vm_read(vm_ptr(pt, VM_PT_LINEINFO), name, 1);
+}
+
 static bool check_objects(lua_State *S, vm_layout *lay, const char **why) {
     const char *g = vm_ptr(S, VM_L_GLREF);
     *why = "values or strings have another layout";
@@ -68,10 +77,12 @@ static bool check_objects(lua_State *S, vm_layout *lay, const char **why) {
         return false;
     }
 
-    *why = "functions or tables have another layout";
+    *why = "functions have another layout";
     lua_pushinteger(S, 1);
     lay->has_integers = !vm_is_double(top_slot(S));
-    if (luaL_loadstring(S, "return x") != 0) return false;
+    if (luaL_loadstring(S, "return x") != 0 || !check_function(lua_topointer(S, -1))) return false;
+
+    *why = "tables have another layout";
     lua_createtable(S, 0, 0);
     const void *env = lua_topointer(S, -1);
     if (vm_ptr(env, VM_TAB_METATABLE) != NULL) return false;
@@ -123,8 +134,6 @@ static bool check_proto(lua_State *S, const vm_layout *lay, int params, int firs
     vm_proto *pt = vm_func_proto(lay, func);
     if (pt == NULL || vm_u8(pt, VM_GC_TYPE) != VM_TYPE_PROTO || vm_u8(pt, VM_PT_NUMPARAMS) != params) return false;
     if (vm_proto_first_line(pt) != first || vm_proto_num_lines(pt) != lines) return false;
-    /* The header holds the frame size, too (lj_parse.c: fs_finish). */
-    if (vm_u8(pt, VM_PT_FRAMESIZE) != VM_INS_A(vm_proto_code(pt)[0])) return false;
     const char *name = vm_proto_source(pt, &len);
     if (len != strlen(source) || memcmp(name, source, len) != 0) return false;
     vm v = {.lay = lay, .g = vm_ptr(S, VM_L_GLREF)};
@@ -140,11 +149,11 @@ struct pc_check {
     int seen;
     bool ok;
 };
-static __thread struct pc_check *pc_check;
+static const char pc_check;
 
 static void pc_hook(lua_State *S, lua_Debug *ar) {
     lua_Debug top;
-    struct pc_check *c = pc_check;
+    struct pc_check *c = vm_recall(S, &pc_check);
     (void)ar;
     if (!lua_getstack(S, 0, &top) || !lua_getinfo(S, "lf", &top)) return;
     vm_proto *pt = vm_func_proto(c->lay, lua_topointer(S, -1));
@@ -170,54 +179,22 @@ bool vm_learn_protos(lua_State *S, vm_layout *lay, const char **why) {
 
     *why = "the saved PC is not where we look for it";
     struct pc_check check = {.lay = lay, .seen = 0, .ok = true};
-    pc_check = &check;
+    vm_note note = {.key = &pc_check, .value = &check};
+    if (lua_cpcall(S, vm_remember, &note) != 0) return false;
     lua_pushliteral(S, "p");
     lua_pushliteral(S, "q");
     lua_sethook(S, pc_hook, LUA_MASKCOUNT, 1);
     int status = lua_pcall(S, 2, 1, 0);
     lua_sethook(S, NULL, 0, 0);
     lua_settop(S, 0);
-    return status == 0 && check.ok && check.seen > 10;
-}
+    if (status != 0 || !check.ok || check.seen <= 10) return false;
 
-/* ---- All of it ------------------------------------------------------------------------------------------------ */
-
-struct learning {
-    vm_layout *lay;
-    const char **why;
-    bool ok;
-};
-
-static int learn_all(lua_State *S) {
-    struct learning *job = lua_touserdata(S, 1);
-    lua_settop(S, 0);
-    job->ok = vm_learn_state(S, job->lay, job->why) && vm_learn_dispatch(S, job->lay, job->why) &&
-              vm_learn_ops(S, job->lay, job->why) && vm_learn_protos(S, job->lay, job->why) &&
-              vm_learn_jit(S, job->lay, job->why);
-    return 0;
-}
-
-static vm_layout learned;
-static bool learned_ok;
-static const char *learned_why = "not tried";
-static pthread_once_t learn_once = PTHREAD_ONCE_INIT;
-
-static void learn(void) {
-    lua_State *S = luaL_newstate();
-    if (S == NULL) {
-        learned_why = "no memory for a scratch VM";
-        return;
-    }
-    struct learning job = {.lay = &learned, .why = &learned_why, .ok = false};
-    lua_pushcfunction(S, learn_all);
-    lua_pushlightuserdata(S, &job);
-    int status = lua_pcall(S, 1, 0, 0);
-    lua_close(S);
-    learned_ok = status == 0 && job.ok;
-}
-
-const vm_layout *vm_learn(const char **why) {
-    pthread_once(&learn_once, learn);
-    *why = learned_why;
-    return learned_ok ? &learned : NULL;
+    /* Next to the counter stands what it starts with. */
+    *why = "the counter of instructions was not found";
+    const int start = 1000000;
+    lua_sethook(S, vm_no_hook, LUA_MASKCOUNT, start);
+    if (luaL_loadstring(S, "local a a = 1 a = 2") != 0 || lua_pcall(S, 0, 0, 0) != 0) return false;
+    int count = vm_i32(vm_ptr(S, VM_L_GLREF), lay->g_hookcount);
+    lua_sethook(S, NULL, 0, 0);
+    return count < start && count > start - 20;
 }

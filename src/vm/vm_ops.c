@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#include "vm.h"
+#include "vm_learn.h"
 
 typedef struct known_chunk {
     const char *source;
@@ -118,11 +118,6 @@ static int no_function(lua_State *S) {
     return 0;
 }
 
-static void no_hook(lua_State *S, lua_Debug *ar) {
-    (void)S;
-    (void)ar;
-}
-
 bool vm_learn_ops(lua_State *S, vm_layout *lay, const char **why) {
     *why = "the compiler does not emit the instructions we know";
     for (size_t i = 0; i < sizeof(CHUNKS) / sizeof(CHUNKS[0]); i++) {
@@ -162,7 +157,7 @@ bool vm_learn_ops(lua_State *S, vm_layout *lay, const char **why) {
 
     /* With a return hook set, returns are dispatched to vm_rethook (lj_dispatch.c: lj_dispatch_update). */
     const uintptr_t *dispatch = (const uintptr_t *)(void *)((char *)vm_ptr(S, VM_L_GLREF) + lay->g_dispatch);
-    lua_sethook(S, no_hook, LUA_MASKRET, 0);
+    lua_sethook(S, vm_no_hook, LUA_MASKRET, 0);
     lay->rethook = dispatch[lay->number[VM_RET]];
     ok = dispatch[lay->number[VM_RET0]] == lay->rethook && dispatch[lay->number[VM_RET1]] == lay->rethook &&
          lay->rethook != lay->handler[lay->number[VM_RET]];

@@ -9,12 +9,16 @@
 #include <lauxlib.h>
 #include <luajit.h>
 
-#include "vm.h"
+#include "vm_learn.h"
 
-static const char *constants(const vm_trace *t, const char **end) {
-    const char *ir = (const char *)((uintptr_t)vm_ptr(t, VM_TR_IR) + VM_IR_SIZE * (uintptr_t)vm_u32(t, VM_TR_NK));
-    *end = (const char *)vm_ptr(t, VM_TR_SNAPMAP) + 4 * (size_t)vm_u32(t, VM_TR_NSNAPMAP);
-    return ir;
+/* lj_ir.h: the order of the constants' opcodes; IR is numbered from REF_BIAS up, constants downwards, the last three
+ * are true, false and nil. An instruction has 8 bytes, its opcode is byte 5; a wide constant lies in the 8 bytes
+ * after it. Snapshots have 12 bytes. */
+enum { IR_SIZE = 8, IR_OP = 5, REF_TRUE = 0x8000 - 3, SNAP_SIZE = 12 };
+enum ir_constant { KPRI, KINT, KGC, KPTR, KKPTR, KNULL, KNUM, KINT64, KSLOT };
+
+static const char *ir_at(const vm_trace *t, uint32_t ref) {
+    return (const char *)((uintptr_t)vm_ptr(t, VM_TR_IR) + IR_SIZE * (uintptr_t)ref);
 }
 
 /* True if the address is that of a prototype, or of an instruction of it. */
@@ -34,23 +38,44 @@ static bool is_in(uintptr_t address, vm_proto *const *protos, size_t n) {
     return address == (uintptr_t)pt || (address >= code && address < code + 4 * (uintptr_t)vm_proto_size(pt));
 }
 
+typedef struct constant {
+    enum ir_constant kind;
+    uintptr_t value; /* of the wide ones */
+} constant;
+
+/* The constant at `*p`, and on to the next. False if it is none we know. */
+static bool next_constant(const vm_layout *lay, const char **p, constant *c) {
+    int kind = (uint8_t)(*p)[IR_OP] - lay->ir_kgc + KGC;
+    if (kind < KPRI || kind > KSLOT) return false;
+    bool wide = kind == KGC || kind == KPTR || kind == KKPTR || kind == KNUM || kind == KINT64;
+    c->kind = (enum ir_constant)kind;
+    c->value = 0;
+    if (wide) memcpy(&c->value, *p + IR_SIZE, sizeof(c->value));
+    *p += wide ? 2 * IR_SIZE : IR_SIZE;
+    return true;
+}
+
+/* Constant objects live as long as the trace (lj_gc.c: gc_traverse_trace). */
+static bool names(const constant *c, vm_proto *const *protos, size_t n) {
+    if (is_in(c->value, protos, n)) return true;
+    if (c->kind != KGC || vm_u8((const void *)c->value, VM_GC_TYPE) != VM_TYPE_FUNC) return false;
+    return is_in((uintptr_t)vm_ptr((const void *)c->value, VM_FUNC_PC), protos, n);
+}
+
 bool vm_trace_mentions(const vm_layout *lay, const vm_trace *t, vm_proto *const *protos, size_t n) {
-    const char *end, *p = constants(t, &end);
-    const char *snap = vm_ptr(t, VM_TR_SNAP);
     if (is_in((uintptr_t)vm_ptr(t, VM_TR_STARTPT), protos, n)) return true;
+    const char *p = ir_at(t, vm_u32(t, VM_TR_NK)), *end = ir_at(t, REF_TRUE);
+    while (p < end) {
+        constant c;
+        if (!next_constant(lay, &p, &c) || names(&c, protos, n)) return true;
+    }
+    if (p != end) return true; /* not understood */
     /* The map holds instruction addresses shifted by 8 bits, in two halves (lj_snap.c: snapshot_framelinks). */
-    for (; p + 8 <= end; p += p < snap ? 8 : 4) {
+    const char *map = vm_ptr(t, VM_TR_SNAPMAP), *map_end = map + 4 * (size_t)vm_u32(t, VM_TR_NSNAPMAP);
+    for (; map + 8 <= map_end; map += 4) {
         uintptr_t word;
-        memcpy(&word, p, sizeof(word));
-        if (is_in(word, protos, n) || is_in(word >> 8, protos, n)) return true;
-        if (p + 16 > snap || (uint8_t)p[VM_IR_OP] != lay->ir_kgc) continue;
-        char func[VM_FUNC_F];
-        memcpy(&word, p + 8, sizeof(word));
-        /* It may be the half of a number that looks like an object. */
-        if (word % 8 == 0 && word >> 47 == 0 && vm_read((const void *)word, func, sizeof(func)) &&
-            vm_u8(func, VM_GC_TYPE) == VM_TYPE_FUNC && is_in((uintptr_t)vm_ptr(func, VM_FUNC_PC), protos, n)) {
-            return true;
-        }
+        memcpy(&word, map, sizeof(word));
+        if (is_in(word >> 8, protos, n)) return true;
     }
     return false;
 }
@@ -94,18 +119,29 @@ static bool check_trace(lua_State *S, vm_layout *lay, const vm_trace *t) {
     if (vm_trace_link(t) != vm_trace_number(t) || vm_trace_root(t) != 0) return false;
     if (vm_u8(t, VM_TR_LINKTYPE) != LINK_LOOP) return false;
 
-    /* One block: header, IR from the lowest constant up, snapshots of 12 bytes, their map (lj_trace.c: trace_save). */
-    const char *end, *ir = constants(t, &end), *snap = vm_ptr(t, VM_TR_SNAP), *map = vm_ptr(t, VM_TR_SNAPMAP);
+    /* One block: header, IR from the lowest constant up, snapshots, their map (lj_trace.c: trace_save). */
     uint32_t nk = vm_u32(t, VM_TR_NK), nins = vm_u32(t, VM_TR_NINS);
-    if (ir < (const char *)t + VM_TR_ROOT || ir > (const char *)t + 192 || nk >= nins || nins > 0x10000) return false;
-    if (snap != ir + (size_t)VM_IR_SIZE * (nins - nk) || map != snap + 12 * (size_t)vm_u16(t, VM_TR_NSNAP))
-        return false;
+    const char *ir = ir_at(t, nk), *snap = vm_ptr(t, VM_TR_SNAP), *map = vm_ptr(t, VM_TR_SNAPMAP);
+    if (ir < (const char *)t + VM_TR_ROOT || ir > (const char *)t + 192) return false;
+    if (nk >= REF_TRUE || nins <= REF_TRUE || nins > 0x10000) return false;
+    if (snap != ir_at(t, nins) || map != snap + SNAP_SIZE * (size_t)vm_u16(t, VM_TR_NSNAP)) return false;
 
-    /* The closure that is called must be there; what stands before it is the opcode of constant objects. */
-    for (const char *p = ir; p + 16 <= snap; p += 8) {
-        if (vm_ptr(p, 8) == lua_topointer(S, 1)) lay->ir_kgc = (uint8_t)p[VM_IR_OP];
+    /* The closure that is called must be there; what stands before it is the opcode of constant objects. Then so must
+     * the number it adds, each constant be of a kind we know, and the last be followed by `true`. */
+    const char *end = ir_at(t, REF_TRUE);
+    for (const char *p = ir; p + IR_SIZE < end; p += IR_SIZE) {
+        if (vm_ptr(p, IR_SIZE) == lua_topointer(S, 1)) lay->ir_kgc = (uint8_t)p[IR_OP];
     }
-    return lay->ir_kgc != 0 && vm_trace_mentions(lay, t, &pt, 1) && vm_trace_mentions(lay, t, &inner, 1) &&
+    if (lay->ir_kgc < KGC || (uint8_t)end[IR_OP] != lay->ir_kgc - KGC + KPRI) return false;
+    bool adds = false;
+    while (ir < end) {
+        constant c;
+        lua_Number number;
+        if (!next_constant(lay, &ir, &c)) return false;
+        memcpy(&number, &c.value, sizeof(number));
+        adds = adds || (c.kind == KNUM && number == 0.5);
+    }
+    return adds && ir == end && vm_trace_mentions(lay, t, &pt, 1) && vm_trace_mentions(lay, t, &inner, 1) &&
            !vm_trace_mentions(lay, t, &other, 1);
 }
 
@@ -116,7 +152,7 @@ void vm_learn_traces(lua_State *S, vm_layout *lay) {
     if (luaL_loadstring(S, "return function(f) local s = 0 for i = 1, 300 do s = f(s) end return s end") != 0) return;
     lua_call(S, 0, 1);
     lua_remove(S, 1);
-    if (luaL_loadstring(S, "return function(x) return x + 1 end") != 0) return;
+    if (luaL_loadstring(S, "return function(x) return x + 0.5 end") != 0) return;
     lua_call(S, 0, 1);
     lua_insert(S, 1);
     lua_pushvalue(S, -1);
