@@ -329,7 +329,7 @@ refused("condition, column 8: ", { log = "x", condition = "a and (" })
 refused("condition, column 6: unfinished string", { log = "x", condition = "a .. 'b" })
 refused("condition, column 3: ", { log = "x", condition = "a end" })
 refused("condition, column 1: ", { log = "x", condition = "return 1" })
-refused("condition, column 2: ", { log = "x", condition = "1; os.exit(1)" })
+refused("condition, column 4: '<eof>' expected near 'os'", { log = "x", condition = "1; os.exit(1)" })
 refused("condition: contains a NUL byte", { log = "x", condition = "a\0b" })
 refused("condition, column 1: longer than 4096 bytes", { log = "x", condition = ("a+"):rep(3000) .. "a" })
 local many = {}
