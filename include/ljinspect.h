@@ -221,8 +221,11 @@ typedef struct ljinspect_limits {
     size_t size;   /* of this structure, as the caller knows it */
     double budget; /* part of a core's time that all hits may take, 0 to 1; hooks set with ljinspect_set_hook() are then
                          suspended, too. 0: no end, which it is at the start */
-    double filter_ms; /* milliseconds after which a filter or expression in Lua is interrupted by an error, where the
-                         engine can; 0: never. 50 at the start, at most 60000 */
+    double filter_ms; /* milliseconds after which an expression, a filter or a sink in Lua of a hook set by options is
+                         interrupted by an error; 0: never. 50 at the start, at most 60000. See docs/logpoints.md for
+                         what cannot be interrupted */
+    double plain_filter_ms; /* the same for filters in Lua of hooks set with ljinspect_set_hook(). 0, never, at the
+                               start */
 } ljinspect_limits;
 
 /* Read the limits of a VM, or set them. `size` must be set either way. Returns 0, or LJINSPECT_ERR_ARGUMENT, _NOMEM,

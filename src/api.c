@@ -43,7 +43,7 @@ static bool find_entry(lua_State *L, context *c, set_request *r) {
     const char *name = r->options->function, *why;
     bool found = name == NULL || tracepoint_find(L, name, &why);
     if (found && name == NULL) lua_pushvalue(L, 1);
-    if (found && tracepoint_entry(L, &r->file, &r->line, &why)) {
+    if (found && tracepoint_entry(c->engine, L, &r->file, &r->line, &why)) {
         logpoint_only(r->filter.logpoint, c, L);
         return true;
     }
@@ -196,6 +196,7 @@ int ljinspect_get_limits(lua_State *L, ljinspect_limits *limits) {
     if (c == NULL) return error;
     limits->budget = c->governor.budget;
     limits->filter_ms = c->time_limit.filter_ms;
+    limits->plain_filter_ms = c->time_limit.plain_ms;
     return 0;
 }
 
@@ -204,11 +205,12 @@ int ljinspect_set_limits(lua_State *L, const ljinspect_limits *limits) {
     if (limits == NULL || limits->size < sizeof *limits) return LJINSPECT_ERR_ARGUMENT;
     if (!(limits->budget >= 0 && limits->budget <= 1)) return LJINSPECT_ERR_ARGUMENT;
     if (!(limits->filter_ms >= 0 && limits->filter_ms <= 60000)) return LJINSPECT_ERR_ARGUMENT;
+    if (!(limits->plain_filter_ms >= 0 && limits->plain_filter_ms <= 60000)) return LJINSPECT_ERR_ARGUMENT;
     context *c = context_get(L, &error);
     if (c == NULL) return error;
     c->governor.budget = limits->budget;
     c->time_limit.filter_ms = limits->filter_ms;
-    c->time_limit.asked_for = true;
+    c->time_limit.plain_ms = limits->plain_filter_ms;
     return 0;
 }
 
@@ -243,7 +245,7 @@ int ljinspect_hooks(lua_State *L, ljinspect_hook_visitor visit, void *userdata) 
     int error;
     context *c = find(L, &error);
     if (c == NULL) return error;
-    logpoint_summaries(c, L);
+    logpoint_tend(c, L);
     return listing_visit(c, L, visit, userdata);
 }
 
@@ -291,7 +293,7 @@ int ljinspect_poll(lua_State *L) {
     int error;
     context *c = context_find(L, &error);
     if (c == NULL) return error;
-    logpoint_summaries(c, L);
+    logpoint_tend(c, L);
     return c->file != NULL ? hooksfile_poll(c->file, c, L) : 0;
 }
 

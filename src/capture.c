@@ -186,6 +186,7 @@ void ljinspect_hit_push_info(ljinspect_hit *hit) {
 typedef struct run {
     hook *hook;
     bool keep;
+    bool in_filter; /* what comes before it, of a hook in table form, is done */
 } run;
 
 /* The part of a hook in table form that comes before its filter. False: there is nothing more to do. */
@@ -208,6 +209,8 @@ static void call_filter(lua_State *L, context *c, void *arg) {
     if (!lua_getstack(L, 1, &hit.frame)) luaL_error(L, "no hooked function on the stack");
     bool last = false;
     if (f->logpoint != NULL && !run_logpoint(f->logpoint, &hit, r, &last)) return;
+    lua_settop(L, 0);
+    r->in_filter = true;
     if (f->call != NULL) {
         time_limit_end(c, L);
         r->keep = f->call(&hit, f->userdata) == LJINSPECT_KEEP && !last;
@@ -215,39 +218,28 @@ static void call_filter(lua_State *L, context *c, void *arg) {
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
     push_info(&hit, f->uses);
-    if (f->logpoint != NULL)
-        time_limit_begin(c, L);
-    else
-        time_limit_begin_plain(c, L);
+    time_limit_begin_anew(c, L, f->logpoint != NULL ? c->time_limit.filter_ms : c->time_limit.plain_ms);
     lua_call(L, 1, 1);
     r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1) && !last;
 }
 
-/* The text of the error value on top of L, which may be of any type; no metamethods, no allocation for strings. */
-static const char *error_text(lua_State *L, char *buffer, size_t size) {
-    if (lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
-    snprintf(buffer, size, "(error object is a %s value)", luaL_typename(L, -1));
-    return buffer;
-}
-
 void capture_run(context *c, lua_State *L, hook *h) {
     run r = {.hook = h};
-    char buffer[64];
+    char buffer[LOG_ERROR_TEXT];
+    logpoint *p = ((filter *)h->filter)->logpoint;
     uint64_t start = c->hit_start = ticks_now();
     h->hits++;
     if (governor_suspended(c, L, h, start)) {
         h->dropped++;
         return;
     }
-    if (((filter *)h->filter)->logpoint == NULL) h->matched++;
+    if (p == NULL) h->matched++;
     int status = context_call(c, L, call_filter, &r, 0);
     time_limit_end(c, L);
-    logpoint *p = ((filter *)h->filter)->logpoint;
-    if (status != 0 && p != NULL && logpoint_in_condition(p)) {
-        int top = lua_gettop(L);
+    if (status != 0 && p != NULL && !r.in_filter) {
         r.keep = true;
-        logpoint_condition_failed(p, c, L, h);
-        lua_settop(L, top - 1);
+        logpoint_failed(p, c, L, h);
+        lua_pop(L, 1);
     } else if (status == LUA_ERRMEM) {
         r.keep = true;
         log_message(c, L, LJINSPECT_ERROR, "%s: no memory for the filter, hook kept", h->key);
@@ -256,7 +248,7 @@ void capture_run(context *c, lua_State *L, hook *h) {
         r.keep = false;
         h->errors++;
         log_message(c, L, LJINSPECT_ERROR, "%s: error in filter, hook removed: %s", h->key,
-                    error_text(L, buffer, sizeof buffer));
+                    log_error_text(L, buffer, sizeof buffer));
         lua_pop(L, 1);
     }
     h->timed++;

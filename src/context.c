@@ -97,12 +97,12 @@ static void visit_hook(hook *h, void *arg) {
 
 static int on_hit(void *owner_context, lua_State *L, const char *source, size_t source_len, int line) {
     arrival a = {.context = owner_context, .L = L};
-    if (a.context->applying) return 0; /* a hooks file is not the program */
-    context *c = a.context;
-    bool outer = c->in_hit;
+    context *c = owner_context;
+    if (c->applying || c->in_hit) return 0; /* neither a hooks file nor a filter is the program */
     c->in_hit = true;
     int n = hooks_dispatch(c->hooks, source, source_len, line, visit_hook, &a);
-    c->in_hit = outer;
+    c->in_hit = false;
+    if (c->next_expiry != 0 && c->hit_start >= c->next_expiry) logpoint_tend(c, L);
     return n;
 }
 

@@ -37,7 +37,8 @@ typedef struct context {
     uint64_t hit_start;      /* of the hit that is dealt with, in ticks */
     struct sink *sinks;      /* files that hooks write to */
     outbuf line, message;    /* room for what hits are rendered into */
-    bool in_hit;             /* filters run */
+    uint64_t next_expiry;    /* when a hook expires, in ticks; 0: never, as far as is known */
+    bool in_hit;             /* filters, or sinks, run */
     bool closing;            /* the VM goes */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;

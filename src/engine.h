@@ -86,7 +86,10 @@ typedef struct engine_class {
      * interpreter, and compile nothing. False where that is not possible here. Both NULL: never. Raise no error. */
     bool (*bound)(engine *e, lua_State *L, lua_Hook tick, int count);
     void (*unbound)(engine *e, lua_State *L, lua_Hook tick);
-    bool bound_is_dear; /* it costs more than a filter usually does */
+
+    /* Whether the `pc`-th instruction of the Lua function at stack index `func`, in whose place the engine has put one of
+     * its own, is a jump: 1 or 0; -1 for one that is the program's. NULL: there is none such. Raises no error. */
+    int (*is_jump)(engine *e, lua_State *L, int func, int pc);
 } engine_class;
 
 struct engine {

@@ -398,5 +398,4 @@ const engine_class engine_line = {
     .watching = line_watching,
     .bound = line_bound,
     .unbound = line_unbound,
-    .bound_is_dear = true,
 };

@@ -330,4 +330,5 @@ const engine_class engine_trap = {.name = "trap",
                                   .maintain = trap_maintain,
                                   .watching = trap_watching,
                                   .bound = trap_bound,
-                                  .unbound = trap_unbound};
+                                  .unbound = trap_unbound,
+                                  .is_jump = trap_is_jump};

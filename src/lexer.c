@@ -69,8 +69,8 @@ static const char *string_end(const char *p, const char *end) {
     for (; p < end && *p != quote; p++) {
         if (*p == '\n' || *p == '\r') return NULL;
         if (*p != '\\') continue;
-        p++;
-        if (p < end && *p == 'z') {
+        if (++p == end) break;
+        if (*p == 'z') {
             while (p + 1 < end && (p[1] == ' ' || (p[1] >= '\t' && p[1] <= '\r'))) p++;
         } else if (p + 1 < end && p[0] == '\r' && p[1] == '\n') {
             p++;

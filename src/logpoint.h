@@ -30,8 +30,9 @@ logpoint *logpoint_new(context *c, lua_State *L, const ljinspect_hook_options *a
  * error. */
 void logpoint_only(logpoint *p, context *c, lua_State *L);
 
-/* Log the summaries of the VM's hooks that are due. Raises no error. */
-void logpoint_summaries(context *c, lua_State *L);
+/* Log the summaries of the VM's hooks that are due, and take away those that have expired; does nothing within a hit.
+ * Raises no error. */
+void logpoint_tend(context *c, lua_State *L);
 
 /* NULL: none. */
 const char *logpoint_tag(const logpoint *p);
@@ -39,12 +40,12 @@ void logpoint_free(logpoint *p, context *c);
 /* The same for one that no hook owns: what the user gave is still the user's. */
 void logpoint_abandon(logpoint *p, context *c);
 
-/* Deal with a hit. Runs inside context_call(); may raise memory errors, and what the condition raises. */
+/* Deal with a hit. Runs inside context_call(); may raise memory errors, and what the condition raises. Leaves values on the
+ * stack. */
 logpoint_verdict logpoint_hit(logpoint *p, ljinspect_hit *hit);
 
-/* Whether logpoint_hit() was left by an error of the condition, which is on top of the stack: then count and log it. The
- * error stays on the stack, another value may come above it. */
-bool logpoint_in_condition(const logpoint *p);
-void logpoint_condition_failed(logpoint *p, context *c, lua_State *L, hook *h);
+/* logpoint_hit() was left by an error, which is on top of the stack and stays there: count it, and log the first of the
+ * condition's and the first of what is shown. Raises no error. */
+void logpoint_failed(logpoint *p, context *c, lua_State *L, hook *h);
 
 #endif

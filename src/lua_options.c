@@ -264,7 +264,7 @@ int lua_options_set_hook(lua_State *L) {
 }
 
 int lua_options_limits(lua_State *L) {
-    static const char *const names[] = {"budget", "filter_ms"};
+    static const char *const names[] = {"budget", "filter_ms", "plain_filter_ms"};
     ljinspect_limits limits = {.size = sizeof limits};
     const fields f = {.L = L, .table = 1, .prefix = "", .names = names, .n_names = sizeof names / sizeof names[0]};
     if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TTABLE);
@@ -274,8 +274,11 @@ int lua_options_limits(lua_State *L) {
         check_names(&f);
         limits.budget = take_number(&f, "budget", limits.budget);
         limits.filter_ms = take_number(&f, "filter_ms", limits.filter_ms);
+        limits.plain_filter_ms = take_number(&f, "plain_filter_ms", limits.plain_filter_ms);
         if (!(limits.budget >= 0 && limits.budget <= 1)) wrong(&f, "budget", "0 to 1 expected");
         if (!(limits.filter_ms >= 0 && limits.filter_ms <= 60000)) wrong(&f, "filter_ms", "0 to 60000 expected");
+        if (!(limits.plain_filter_ms >= 0 && limits.plain_filter_ms <= 60000))
+            wrong(&f, "plain_filter_ms", "0 to 60000 expected");
         code = ljinspect_set_limits(L, &limits);
     }
     if (code != 0) {
@@ -283,10 +286,12 @@ int lua_options_limits(lua_State *L) {
         lua_pushstring(L, ljinspect_strerror(code));
         return 2;
     }
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
     lua_pushnumber(L, limits.budget);
     lua_setfield(L, -2, "budget");
     lua_pushnumber(L, limits.filter_ms);
     lua_setfield(L, -2, "filter_ms");
+    lua_pushnumber(L, limits.plain_filter_ms);
+    lua_setfield(L, -2, "plain_filter_ms");
     return 1;
 }

@@ -96,23 +96,24 @@ static void put_digits(char *to, int n, long long value) {
 }
 
 void out_time(outbuf *o, long long us) {
-    static _Thread_local long long second = -1; /* taking a time apart costs more than all else here */
-    static _Thread_local char text[] = "0000-00-00T00:00:00.000000Z";
+    static const char pattern[] = "0000-00-00T00:00:00.000000Z";
+    char *text = o->date;
     long long now = us / 1000000;
-    if (now != second) {
+    if (now != o->second || *text == '\0') { /* taking a time apart costs more than all else here */
         time_t t = (time_t)now;
         struct tm tm;
         if (gmtime_r(&t, &tm) == NULL) return;
+        memcpy(text, pattern, sizeof pattern);
         put_digits(text, 4, tm.tm_year + 1900);
         put_digits(text + 5, 2, tm.tm_mon + 1);
         put_digits(text + 8, 2, tm.tm_mday);
         put_digits(text + 11, 2, tm.tm_hour);
         put_digits(text + 14, 2, tm.tm_min);
         put_digits(text + 17, 2, tm.tm_sec);
-        second = now;
+        o->second = now;
     }
     put_digits(text + 20, 6, us % 1000000);
-    out_bytes(o, text, sizeof text - 1);
+    out_bytes(o, text, sizeof pattern - 1);
 }
 
 /* ---- UTF-8 ---- */

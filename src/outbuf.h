@@ -12,6 +12,8 @@ typedef struct outbuf {
     char *data; /* no terminating NUL unless out_terminate() has put one there */
     size_t len, cap;
     bool failed;
+    long long second; /* out_time's last, and its text; "": none so far */
+    char date[28];
 } outbuf;
 
 /* Empty it; the memory stays. */

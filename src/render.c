@@ -302,7 +302,7 @@ void render_value(render *r, int index, const char *name) {
 void render_plain(render *r, int index) {
     lua_State *L = r->L;
     if (index < 0) index = lua_gettop(L) + 1 + index;
-    if (lua_type(L, index) != LUA_TSTRING || r->json) {
+    if (lua_type(L, index) != LUA_TSTRING || r->json || render_full(r)) {
         render_value(r, index, NULL);
         return;
     }

@@ -27,6 +27,23 @@ void resolve_free(resolver *r) {
     *r = (resolver){.n = 0};
 }
 
+/* Setting a key that the table has lost would allocate, and could raise an error. */
+void resolve_forget(resolver *r, struct context *c) {
+    lua_State *L = c->anchor;
+    if (r->slot == 0) return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, c->weak_ref);
+    lua_rawgeti(L, -1, r->slot);
+    bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (there) {
+        lua_pushnil(L);
+        lua_rawseti(L, -2, r->slot);
+    }
+    lua_pop(L, 1);
+    r->slot = 0;
+    r->valid = false;
+}
+
 /* The name of a local, without its value; NULL past the last one. */
 static const char *local_name(const resolve_frame *f, int index) {
     const char *name = lua_getlocal(f->L, f->frame, index);

@@ -41,6 +41,9 @@ typedef struct resolver {
 /* The index of a name, which is added if it is new. -1: no memory, or too many names. */
 int resolve_add(resolver *r, const char *text, size_t len);
 
+/* Give up what the context holds. Raises no error. */
+void resolve_forget(resolver *r, struct context *c);
+
 /* Free all but the structure itself and what the context holds. */
 void resolve_free(resolver *r);
 

@@ -19,7 +19,8 @@ enum {
     IDLE_PAUSES = 100, /* after so many in vain the thread sleeps until it is woken */
     REOPEN_MS = 1000,  /* how often to look whether the file was moved away */
     CLOSE_WAIT_MS = 1000,
-    STACK_BYTES = 128 * 1024
+    RETELL_MS = 60000, /* how often the same error is passed on */
+    STACK_BYTES = 256 * 1024
 };
 
 /* What thread and VM share; freed by the one that leaves last. */
@@ -27,9 +28,9 @@ typedef struct channel {
     _Atomic uint64_t written, read; /* bytes, ever; the VM's and the thread's */
     _Atomic uint64_t dropped;       /* lines */
     atomic_int error;
-    atomic_bool sleeping, stop;
+    atomic_bool sleeping, stop, done;
     atomic_int users;
-    sem_t wake, done;
+    sem_t wake;
     bool json;
     char *path;
     char ring[SINK_RING_BYTES];
@@ -64,6 +65,9 @@ typedef struct writer {
     ino_t ino;
     int64_t looked_ms;
     uint64_t dropped; /* as last told */
+    bool torn;        /* the file ends within a line */
+    int told;         /* the last error, and when it was passed on */
+    int64_t told_ms;
 } writer;
 
 static int64_t now_ms(void) {
@@ -72,16 +76,32 @@ static int64_t now_ms(void) {
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Not until a time of the system's clock, which may be set back meanwhile. */
+static void pause_for(int ms) {
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
+}
+
 static void release(channel *c) {
     if (atomic_fetch_sub(&c->users, 1) != 1) return;
     sem_destroy(&c->wake);
-    sem_destroy(&c->done);
     free(c->path);
     free(c);
 }
 
+/* What is wrong is passed on once a minute, not for each line. */
+static void fail(writer *w, int error) {
+    int64_t now = now_ms();
+    if (error == w->told && now - w->told_ms < RETELL_MS) return;
+    w->told = error;
+    w->told_ms = now;
+    atomic_store(&w->channel->error, error);
+}
+
 static void open_file(writer *w) {
     struct stat st;
+    w->torn = false;
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
     w->fd = open(w->channel->path, flags, 0640);
     if (w->fd >= 0 && fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode)) {
@@ -89,7 +109,7 @@ static void open_file(writer *w) {
         w->ino = st.st_ino;
         return;
     }
-    atomic_store(&w->channel->error, w->fd >= 0 ? EINVAL : errno);
+    fail(w, w->fd >= 0 ? EINVAL : errno);
     if (w->fd >= 0) close(w->fd);
     w->fd = -1;
 }
@@ -105,17 +125,23 @@ static void look_at_file(writer *w) {
     open_file(w);
 }
 
+/* The next line begins a line, also behind one that could be written in part only. */
+static bool mend(writer *w) {
+    if (w->torn && write(w->fd, "\n", 1) == 1) w->torn = false;
+    return !w->torn;
+}
+
 /* Write all of it, or note why not. */
 static bool write_all(writer *w, struct iovec *parts, int n) {
     int i = 0;
-    while (w->fd >= 0 && i < n) {
+    if (w->fd < 0) return false;
+    bool ok = mend(w);
+    while (ok && i < n) {
         ssize_t done = writev(w->fd, parts + i, n - i);
         if (done < 0 && errno == EINTR) continue;
-        if (done < 0) {
-            atomic_store(&w->channel->error, errno);
-            return false;
-        }
-        for (size_t left = (size_t)done; i < n; i++) {
+        ok = done >= 0;
+        if (done > 0) w->torn = true;
+        for (size_t left = ok ? (size_t)done : 0; ok && i < n; i++) {
             if (left < parts[i].iov_len) {
                 parts[i].iov_base = (char *)parts[i].iov_base + left;
                 parts[i].iov_len -= left;
@@ -124,7 +150,11 @@ static bool write_all(writer *w, struct iovec *parts, int n) {
             left -= parts[i].iov_len;
         }
     }
-    return w->fd >= 0;
+    if (ok)
+        w->torn = false;
+    else
+        fail(w, errno);
+    return ok;
 }
 
 static uint64_t count_lines(const struct iovec *part) {
@@ -171,19 +201,6 @@ static bool drain(writer *w) {
     return true;
 }
 
-static void pause_for(channel *c, int ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    while (sem_timedwait(&c->wake, &until) != 0 && errno == EINTR) {
-    }
-}
-
 static void *write_lines(void *arg) {
     channel *c = arg;
     writer w = {.channel = c, .fd = -1, .looked_ms = now_ms() - REOPEN_MS};
@@ -204,10 +221,10 @@ static void *write_lines(void *arg) {
             idle = 0;
             continue;
         }
-        if (!stop) pause_for(c, PAUSE_MS);
+        if (!stop) pause_for(PAUSE_MS);
     }
     if (w.fd >= 0) close(w.fd);
-    sem_post(&c->done);
+    atomic_store(&c->done, true);
     release(c);
     return NULL;
 }
@@ -221,7 +238,8 @@ static int start_thread(channel *c) {
     sigset_t all, before;
     int error = pthread_attr_init(&attr);
     if (error != 0) return error;
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+    long least = sysconf(_SC_THREAD_STACK_MIN);
+    (void)pthread_attr_setstacksize(&attr, least > STACK_BYTES ? (size_t)least : STACK_BYTES);
     (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all); /* signals are for the host's threads */
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -243,8 +261,7 @@ static channel *channel_new(const char *path, bool json) {
     }
     atomic_store(&c->users, 1);
     c->json = json;
-    (void)sem_init(&c->wake, 0, 0); /* fails for values that are too large only */
-    (void)sem_init(&c->done, 0, 0);
+    (void)sem_init(&c->wake, 0, 0); /* fails for a value that is too large only */
     return c;
 }
 
@@ -283,13 +300,10 @@ void sink_close(sink **list, sink *s, bool wait) {
     *link = s->next;
     channel *c = s->channel;
     if (s->generation == atomic_load(&generation)) {
-        struct timespec until;
+        int64_t until = now_ms() + CLOSE_WAIT_MS;
         atomic_store(&c->stop, true);
         sem_post(&c->wake);
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += CLOSE_WAIT_MS / 1000;
-        while (wait && sem_timedwait(&c->done, &until) != 0 && errno == EINTR) {
-        }
+        while (wait && !atomic_load(&c->done) && now_ms() < until) pause_for(1);
     } else {
         atomic_fetch_sub(&c->users, 1); /* the thread's, which is not here */
     }
@@ -346,8 +360,7 @@ bool sink_flush(sink *s, int ms) {
     for (int64_t until = now_ms() + ms; now_ms() < until;) {
         if (atomic_load(&c->written) == atomic_load(&c->read)) return true;
         sem_post(&c->wake);
-        struct timespec pause = {.tv_nsec = 1000000};
-        nanosleep(&pause, NULL);
+        pause_for(1);
     }
     return false;
 }

@@ -30,7 +30,7 @@ void sink_close(sink **list, sink *s, bool wait);
  * the thread sleeps because nothing came for a second. */
 bool sink_write(sink *s, const char *line, size_t len);
 
-/* What the thread could not do since the last call: an errno value, 0 for nothing. */
+/* What the thread could not do since the last call: an errno value, 0 for nothing. The same again only after a minute. */
 int sink_error(sink *s);
 
 const char *sink_path(const sink *s);

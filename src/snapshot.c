@@ -186,24 +186,32 @@ static void put_stack(render *r, const snapshot_options *options, int line) {
 
 /* ---- The line ---- */
 
-static void put_head(render *r, ljinspect_hit *hit, const snapshot_head *head) {
-    outbuf *o = r->out;
-    lua_State *L = r->L;
-    lua_Debug ar = hit->frame;
-    lua_getinfo(L, "nS", &ar);
+void snapshot_put_head(const snapshot_head *head, const hook *h, outbuf *o) {
     out_text(o, "{\"v\":1,\"time\":\"");
     out_time(o, head->us);
     out_text(o, "\",\"pid\":");
     out_integer(o, getpid());
     out_text(o, ",\"key\":");
-    out_json_string(o, hit->hook->key, strlen(hit->hook->key));
+    out_json_string(o, h->key, strlen(h->key));
     out_text(o, ",\"id\":");
-    out_integer(o, hit->hook->id);
-    out_text(o, ",\"hit\":");
-    out_integer(o, (long long)hit->hook->hits);
+    out_integer(o, h->id);
     out_text(o, ",\"level\":\"");
     out_text(o, log_level_name(head->level));
-    out_text(o, "\",\"thread\":\"");
+    out_char(o, '"');
+    if (head->tag == NULL) return;
+    out_text(o, ",\"tag\":");
+    out_json_string(o, head->tag, strlen(head->tag));
+}
+
+static void put_head(render *r, ljinspect_hit *hit, const snapshot_head *head) {
+    outbuf *o = r->out;
+    lua_State *L = r->L;
+    lua_Debug ar = hit->frame;
+    lua_getinfo(L, "nS", &ar);
+    snapshot_put_head(head, hit->hook, o);
+    out_text(o, ",\"hit\":");
+    out_integer(o, (long long)hit->hook->hits);
+    out_text(o, ",\"thread\":\"");
     int main = lua_pushthread(L);
     lua_pop(L, 1);
     if (main)
@@ -213,14 +221,9 @@ static void put_head(render *r, ljinspect_hit *hit, const snapshot_head *head) {
     out_text(o, "\",\"function\":{");
     put_frame_name(r, &ar, hit->hook->line);
     out_char(o, '}');
-    if (head->tag != NULL) {
-        out_text(o, ",\"tag\":");
-        out_json_string(o, head->tag, strlen(head->tag));
-    }
-    if (head->message != NULL) {
-        out_text(o, ",\"message\":");
-        out_json_string(o, head->message, head->message_len);
-    }
+    if (head->message == NULL) return;
+    out_text(o, ",\"message\":");
+    out_json_string(o, head->message, head->message_len);
 }
 
 void snapshot_render(const snapshot_options *options, ljinspect_hit *hit, const snapshot_head *head, outbuf *o) {

@@ -5,6 +5,7 @@
 #ifndef LJINSPECT_SNAPSHOT_H
 #define LJINSPECT_SNAPSHOT_H
 
+#include "hooks.h"
 #include "ljinspect.h"
 #include "render.h"
 
@@ -31,6 +32,9 @@ typedef struct snapshot_head {
  * everything, no snapshot. */
 int snapshot_read(snapshot_options *options, const ljinspect_capture *asked, const char **why);
 void snapshot_free(snapshot_options *options);
+
+/* Append what every line of JSON begins with: "{", and members without a comma behind the last. */
+void snapshot_put_head(const snapshot_head *head, const hook *h, outbuf *o);
 
 /* Append the line. May raise a memory error. */
 void snapshot_render(const snapshot_options *options, ljinspect_hit *hit, const snapshot_head *head, outbuf *o);

@@ -32,8 +32,11 @@ bool tally_value(tally *t, double value);
 /* Whether a summary is due. */
 bool tally_due(const tally *t, uint64_t now);
 
-/* Write the summary, "1234 hits in 10.0 s (123.4/s)", with `what` (NULL: no values) the spread of its values, and begin
- * anew. */
-void tally_summary(tally *t, uint64_t now, const char *what, outbuf *o);
+/* Write the summary, "1234 hits in 10.0 s (123.4/s)", with `what` (NULL: no values) the spread of its values; or the
+ * same as members of a JSON object. */
+void tally_summary(const tally *t, uint64_t now, const char *what, outbuf *o);
+void tally_json(const tally *t, uint64_t now, const char *what, outbuf *o);
+/* Begin anew. */
+void tally_begin(tally *t, uint64_t now);
 
 #endif

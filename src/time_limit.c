@@ -18,7 +18,7 @@ static void tick(lua_State *L, lua_Debug *ar) {
     /* A pcall of the filter's own may catch the error: the instruction after it raises it again. */
     if (!l->spent) lua_sethook(L, tick, LUA_MASKCOUNT, 1);
     l->spent = true;
-    if (late) luaL_error(L, "interrupted: ran longer than %f ms", (lua_Number)l->filter_ms);
+    if (late) luaL_error(L, "interrupted: ran longer than %f ms", (lua_Number)l->ms);
     luaL_error(L, "interrupted: took more than %d MB of memory", (int)TIME_LIMIT_MEMORY_MB);
 }
 
@@ -26,18 +26,24 @@ bool time_limit_possible(const context *c) {
     return c->engine->class->bound != NULL;
 }
 
-void time_limit_begin(context *c, lua_State *L) {
+static void begin(context *c, lua_State *L, double ms) {
     time_limit *l = &c->time_limit;
-    if (l->active || l->filter_ms <= 0 || !time_limit_possible(c)) return;
-    if (!c->engine->class->bound(c->engine, L, tick, INSTRUCTIONS)) return;
+    if (ms <= 0 || !time_limit_possible(c)) return;
+    if (!l->active && !c->engine->class->bound(c->engine, L, tick, INSTRUCTIONS)) return;
     l->active = true;
     l->spent = false;
-    l->deadline = ticks_now() + (uint64_t)(l->filter_ms * (double)ticks_per_second() / 1000);
+    l->ms = ms;
+    l->deadline = ticks_now() + (uint64_t)(ms * (double)ticks_per_second() / 1000);
     l->memory_kb = lua_gc(L, LUA_GCCOUNT, 0);
 }
 
-void time_limit_begin_plain(context *c, lua_State *L) {
-    if (c->time_limit.asked_for || !c->engine->class->bound_is_dear) time_limit_begin(c, L);
+void time_limit_begin(context *c, lua_State *L) {
+    if (!c->time_limit.active) begin(c, L, c->time_limit.filter_ms);
+}
+
+void time_limit_begin_anew(context *c, lua_State *L, double ms) {
+    if (c->time_limit.active && (ms <= 0 || c->time_limit.spent)) time_limit_end(c, L);
+    begin(c, L, ms);
 }
 
 void time_limit_end(context *c, lua_State *L) {

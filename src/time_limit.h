@@ -17,8 +17,9 @@ struct context;
 enum { TIME_LIMIT_MS = 50, TIME_LIMIT_MEMORY_MB = 256 };
 
 typedef struct time_limit {
-    double filter_ms;  /* 0: no limit */
-    bool asked_for;    /* it was set by the user */
+    double filter_ms;  /* for what hooks in table form run; 0: no limit */
+    double plain_ms;   /* for filters set in the four-argument form; 0: no limit */
+    double ms;         /* the one in force */
     bool active;       /* between time_limit_begin and time_limit_end */
     bool spent;        /* the limit is past: every instruction raises the error again */
     uint64_t deadline; /* ticks */
@@ -27,11 +28,11 @@ typedef struct time_limit {
 
 bool time_limit_possible(const struct context *c);
 
-/* From now on, until time_limit_end(). Does nothing where the limit is in force already, or there is none. */
+/* From now on, until time_limit_end(), what runs is limited to `filter_ms`. Does nothing where a limit is in force already,
+ * or there is none. */
 void time_limit_begin(struct context *c, lua_State *L);
-/* The same for a filter set in the four-argument form: where that would cost more than the filter, only if the user has set
- * a limit. */
-void time_limit_begin_plain(struct context *c, lua_State *L);
+/* The same for what runs next, whatever time what ran before has taken: its limit is `ms`; 0: none. */
+void time_limit_begin_anew(struct context *c, lua_State *L, double ms);
 void time_limit_end(struct context *c, lua_State *L);
 
 #endif

@@ -69,7 +69,8 @@ static int line_at(lua_State *L, int at, int pc) {
 }
 
 /* The instruction that the one at `pc` jumps to; 0 where it does not jump; -1 past the last. */
-static int jump_at(lua_State *L, int at, int pc) {
+static int jump_at(engine *e, lua_State *L, int at, int pc) {
+    int known = e->class->is_jump != NULL ? e->class->is_jump(e, L, at + FUNCTION, pc) : -1;
     lua_pushvalue(L, at + FUNCBC);
     lua_pushvalue(L, at + FUNCTION);
     lua_pushinteger(L, pc);
@@ -78,7 +79,8 @@ static int jump_at(lua_State *L, int at, int pc) {
     if (lua_isnumber(L, -2) && lua_isnumber(L, -1)) {
         uint32_t ins = (uint32_t)(int64_t)lua_tonumber(L, -2);
         unsigned mode = (unsigned)(int64_t)lua_tonumber(L, -1);
-        target = (mode >> MODE_D_SHIFT & 15) == MODE_JUMP ? pc + (int)(ins >> 16) - JUMP_BIAS : 0;
+        bool jumps = known >= 0 ? known != 0 : (mode >> MODE_D_SHIFT & 15) == MODE_JUMP;
+        target = jumps ? pc + (int)(ins >> 16) - JUMP_BIAS : 0;
     }
     lua_pop(L, 2);
     return target;
@@ -86,10 +88,10 @@ static int jump_at(lua_State *L, int at, int pc) {
 
 /* Whether control comes to the line of the first instruction once: its instructions are the first ones, in a row, and no
  * jump leads there. */
-static bool is_entered_once(lua_State *L, int at, int line) {
+static bool is_entered_once(engine *e, lua_State *L, int at, int line) {
     int last = 1, target;
-    while (line_at(L, at, last + 1) == line && jump_at(L, at, last + 1) >= 0) last++;
-    for (int pc = 1; (target = jump_at(L, at, pc)) >= 0; pc++) {
+    while (line_at(L, at, last + 1) == line && jump_at(e, L, at, last + 1) >= 0) last++;
+    for (int pc = 1; (target = jump_at(e, L, at, pc)) >= 0; pc++) {
         if (pc > last && line_at(L, at, pc) == line) return false;
         if (target > 0 && target <= last && target <= pc) return false;
     }
@@ -102,7 +104,7 @@ static bool push_util(lua_State *L, const char *name) {
     return lua_isfunction(L, -1);
 }
 
-bool tracepoint_entry(lua_State *L, const char **source, int *line, const char **why) {
+bool tracepoint_entry(engine *e, lua_State *L, const char **source, int *line, const char **why) {
     lua_Debug ar;
     int top = lua_gettop(L), at = top + 1;
     luaL_checkstack(L, 10, "no room to look into a function");
@@ -123,7 +125,7 @@ bool tracepoint_entry(lua_State *L, const char **source, int *line, const char *
     }
     if (ok) {
         *why = "each call comes to its first line more than once (a loop, or a call over several lines): hook a line";
-        ok = is_entered_once(L, at, *line);
+        ok = is_entered_once(e, L, at, *line);
     }
     lua_settop(L, top);
     return ok;

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "engine.h"
+
 /* Push the function that `name` stands for: "module.name.field" is a field of a loaded module, the longest module name
  * first, or of a global. Metamethods are not asked. False, with nothing pushed and *why set, where there is none. May
  * raise a memory error. */
@@ -19,6 +21,6 @@ bool tracepoint_find(lua_State *L, const char *name, const char **why);
  * for a call whose arguments are on other lines. The chunk name is valid as long as the function. May raise a memory
  * error.
  */
-bool tracepoint_entry(lua_State *L, const char **source, int *line, const char **why);
+bool tracepoint_entry(engine *e, lua_State *L, const char **source, int *line, const char **why);
 
 #endif

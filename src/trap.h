@@ -97,6 +97,7 @@ typedef struct trap_engine {
         lua_Hook hook; /* the program's, its count, and how many instructions were left of that */
         int count;
         int32_t left;
+        uint16_t hot[64]; /* the hot counters of LuaJIT's compiler */
     } bound;
 
     struct {
@@ -223,6 +224,9 @@ bool trap_key_matches(const trap_key *k, const vm_proto *pt);
 bool trap_key_about(const trap_key *k, const vm_proto *pt);
 /* Make LuaJIT count the loops of a function again that it gave up on, but for the `n` given ones. */
 void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uint32_t n);
+
+/* See engine.h. */
+int trap_is_jump(engine *base, lua_State *L, int func, int pc);
 
 /* ---- trap_hit.c -------------------------------------------------------------------------------------------------- */
 

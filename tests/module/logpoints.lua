@@ -179,7 +179,7 @@ for _, what in ipairs { "error()", "error({})", "error(nil)", "error(setmetatabl
 end
 
 -- what runs for ever, or takes memory without end, is interrupted; also where it catches errors
-ljinspect.limits { filter_ms = 30 }
+ljinspect.limits { filter_ms = 30, plain_filter_ms = 30 }
 for what, message in pairs {
     ["(function() while true do end end)()"] = "ran longer than 30 ms",
     ["(function() for i = 1, 1/0 do end end)()"] = "ran longer than 30 ms",
@@ -208,7 +208,7 @@ check.matches(lines_of(f, 1)[1], "error in filter, hook removed: .*ran longer th
 check.equal(#ljinspect.hooks(), 0)
 check.equal(jit.status(), true, "the compiler is on again")
 check.equal(debug.gethook(), nil)
-ljinspect.limits { filter_ms = 50 }
+ljinspect.limits { filter_ms = 50, plain_filter_ms = 0 }
 
 ---- budgets
 
