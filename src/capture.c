@@ -223,13 +223,22 @@ static void call_filter(lua_State *L, context *c, void *arg) {
     r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1) && !last;
 }
 
+/* Reading the clock twice is a good part of what a filter in C takes that looks at nothing: where nothing is decided by
+ * it, it is read for some of the hits. */
+static bool is_timed(const context *c, const logpoint *p, uint64_t hit) {
+    enum { ALL_OF_FIRST = 16, EACH = 16 };
+    return p != NULL || c->governor.budget > 0 || hit <= ALL_OF_FIRST || hit % EACH == 0;
+}
+
 void capture_run(context *c, lua_State *L, hook *h) {
     run r = {.hook = h};
     char buffer[LOG_ERROR_TEXT];
-    logpoint *p = ((filter *)h->filter)->logpoint;
-    uint64_t start = c->hit_start = ticks_now();
-    h->hits++;
-    if (governor_suspended(c, L, h, start)) {
+    const filter *f = h->filter;
+    logpoint *p = f->logpoint;
+    uint64_t start = 0;
+    bool timed = is_timed(c, p, ++h->hits);
+    if (timed) start = c->hit_start = ticks_now();
+    if (f->meter.until != 0 && governor_suspended(c, L, h, timed ? start : ticks_now())) {
         h->dropped++;
         return;
     }
@@ -251,8 +260,10 @@ void capture_run(context *c, lua_State *L, hook *h) {
                     log_error_text(L, buffer, sizeof buffer));
         lua_pop(L, 1);
     }
-    h->timed++;
-    governor_charge(c, L, h, start, ticks_now());
+    if (timed) {
+        h->timed++;
+        governor_charge(c, L, h, start, ticks_now());
+    }
     if (!r.keep && !h->removed) context_remove(c, L, c->hooks, h);
 }
 

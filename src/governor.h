@@ -1,7 +1,8 @@
 /*
  * What hooks cost, and what happens to those that cost too much.
  *
- * Each hit is timed. A hook whose hits took more than its budget of a second within that second is suspended: its
+ * Each hit of a hook in table form is timed; of the others each where there is a budget for all, else some (see
+ * capture.c). A hook whose hits took more than its budget of a second within that second is suspended: its
  * arrivals are counted and nothing else is done for them. It is resumed after 1 s; if it goes over its budget again
  * within 2 s after that, after 2 s, 4 s, 8 s, 16 s and 32 s; if then once more, it is removed. A budget for all hooks
  * together suspends, by the same rules, the one that took most of the second.
