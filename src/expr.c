@@ -118,6 +118,11 @@ static void push_function(lua_State *L, const char *text, size_t len, const expr
     luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
 }
 
+static bool no_memory(expr_error *error) {
+    error->no_memory = true;
+    return false;
+}
+
 bool expr_compile(context *c, lua_State *L, const char *text, size_t len, resolver *r, expr *e, expr_error *error) {
     expr_scan s;
     *error = (expr_error){.at = 0};
@@ -137,10 +142,11 @@ bool expr_compile(context *c, lua_State *L, const char *text, size_t len, resolv
         return false;
     }
     e->names = malloc((size_t)(s.n_names > 0 ? s.n_names : 1) * sizeof *e->names);
-    if (e->names == NULL) luaL_error(L, "not enough memory");
+    if (e->names == NULL) return no_memory(error);
     for (int i = 0; i < s.n_names; i++) {
         e->names[i] = resolve_add(r, s.names[i].at, s.names[i].len);
         if (e->names[i] >= 0) continue;
+        if (e->names[i] == RESOLVE_NO_MEMORY) return no_memory(error);
         snprintf(error->text, sizeof error->text, "more names than there is room for");
         return false;
     }

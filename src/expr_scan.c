@@ -14,6 +14,8 @@ typedef struct position {
     int n_open;
     int blocks;      /* blocks of function bodies */
     int indexes;     /* in a row */
+    bool indexed;    /* there was an index */
+    bool asks;       /* and an operator that may ask metatables */
     bool parameters; /* between "function" and ")" */
     bool declares;   /* between "local" or "for" and what ends the names */
 } position;
@@ -69,6 +71,22 @@ static bool follows_value(const position *p) {
     return t->kind == LEX_NAME || t->kind == LEX_STRING || lex_is(t, ")") || lex_is(t, "]") || lex_is(t, "}");
 }
 
+static bool is_constant(const lex_token *t) {
+    return t->kind == LEX_STRING || t->kind == LEX_NUMBER || lex_is(t, "nil") || lex_is(t, "true") ||
+           lex_is(t, "false");
+}
+
+/* Whether the operator may ask a metatable of one of its operands, which are no constants. */
+static bool asks_operands(const position *p, const lex_token *after) {
+    static const char *const always[] = {"+", "-", "*", "/", "%", "^", "#", "..", "<", ">", "<=", ">="};
+    const lex_token *t = &p->now;
+    if (lex_is(t, "==") || lex_is(t, "~=")) return !is_constant(&p->before) && !is_constant(after);
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+        if (lex_is(t, always[i])) return true;
+    }
+    return false;
+}
+
 static void note_operation(position *p, expr_scan *out) {
     const lex_token *t = &p->now;
     bool value = follows_value(p);
@@ -77,11 +95,14 @@ static void note_operation(position *p, expr_scan *out) {
     if (lex_is(t, ".") || (value && lex_is(t, "["))) {
         if (p->indexes++ > 0) out->runs = true;
         out->operates = true;
+        p->indexed = true;
     } else if (t->kind != LEX_NAME && !lex_is(t, "]") && t->kind != LEX_STRING && t->kind != LEX_NUMBER) {
         p->indexes = 0;
     }
     lex_token after = peek(p);
     bool sign = lex_is(t, "-") && !value && p->before.kind != LEX_NUMBER && after.kind == LEX_NUMBER;
+    if (!sign && asks_operands(p, &after)) p->asks = true;
+    if (p->indexed && p->asks) out->runs = true; /* what a field holds is not known before */
     if (t->kind == LEX_OP && t->len == 1 && strchr("+-*/%^#", *t->at) != NULL && !sign) out->operates = true;
 }
 

@@ -19,7 +19,7 @@ typedef struct expr_scan {
     expr_name names[EXPR_NAMES_MAX]; /* free ones, each once, in order of appearance */
     int n_names;
     bool varargs;  /* it has "..." */
-    bool runs;     /* it may run a function, whatever its names stand for: a call, or an index into an index */
+    bool runs;     /* it may run a function, whatever its names stand for: a call, an operation on a field */
     bool operates; /* it may run a metamethod of a string */
     bool empty;
 } expr_scan;

@@ -19,7 +19,17 @@ static void wrong(logpoint_error *error, const char *format, const char *what) {
     snprintf(error->text, sizeof error->text, format, what);
 }
 
+static bool no_memory(logpoint_error *error) {
+    error->code = LJINSPECT_ERR_NOMEM;
+    snprintf(error->text, sizeof error->text, "%s", ljinspect_strerror(error->code));
+    return false;
+}
+
 static void wrong_expression(logpoint_error *error, const char *field, size_t offset, const expr_error *e) {
+    if (e->no_memory) {
+        (void)no_memory(error);
+        return;
+    }
     error->code = LJINSPECT_ERR_ARGUMENT;
     snprintf(error->text, sizeof error->text, "%s, column %zu: %s", field, offset + e->at + 1, e->text);
 }
@@ -39,7 +49,7 @@ static bool take_template(logpoint *p, context *c, lua_State *L, const char *tex
     const char *why;
     if (text == NULL) return true;
     p->template = strdup(text);
-    if (p->template == NULL) luaL_error(L, "not enough memory");
+    if (p->template == NULL) return no_memory(error);
     int n = template_split(p->template, strlen(p->template), parts, TEMPLATE_PARTS_MAX, &why, &e.at);
     if (n < 0) {
         snprintf(e.text, sizeof e.text, "%s", why);
@@ -47,7 +57,7 @@ static bool take_template(logpoint *p, context *c, lua_State *L, const char *tex
         return false;
     }
     p->parts = calloc((size_t)n + 1, sizeof *p->parts);
-    if (p->parts == NULL) luaL_error(L, "not enough memory");
+    if (p->parts == NULL) return no_memory(error);
     for (int i = 0; i < n; i++) {
         part *to = &p->parts[p->n_parts];
         *to = (part){.text = parts[i].text, .len = parts[i].len, .expression = parts[i].expression};
@@ -69,7 +79,7 @@ static bool take_tally(logpoint *p, context *c, lua_State *L, const ljinspect_ho
     p->tally.interval = (uint64_t)(asked->interval * (double)ticks_per_second());
     if (asked->histogram == NULL) return true;
     p->histogram = strdup(asked->histogram);
-    if (p->histogram == NULL) luaL_error(L, "not enough memory");
+    if (p->histogram == NULL) return no_memory(error);
     if (expr_compile(c, L, p->histogram, strlen(p->histogram), &p->names, &p->values, &e)) return true;
     wrong_expression(error, "histogram", 0, &e);
     return false;
@@ -128,7 +138,7 @@ static bool fill(logpoint *p, context *c, lua_State *L, const ljinspect_hook_opt
     p->level = asked->level;
     if (asked->tag != NULL) {
         p->tag = strdup(asked->tag);
-        if (p->tag == NULL) luaL_error(L, "not enough memory");
+        if (p->tag == NULL) return no_memory(error);
     }
     return take_condition(p, c, L, asked->condition, error) && take_template(p, c, L, asked->log, error) &&
            take_tally(p, c, L, asked, error) && take_limits(p, c, asked, error) &&
@@ -138,7 +148,7 @@ static bool fill(logpoint *p, context *c, lua_State *L, const ljinspect_hook_opt
 logpoint *logpoint_new(context *c, lua_State *L, const ljinspect_hook_options *asked, int sink_at, logpoint **half,
                        logpoint_error *error) {
     logpoint *p = calloc(1, sizeof *p);
-    if (p == NULL) luaL_error(L, "not enough memory");
+    if (p == NULL) return no_memory(error), NULL;
     *half = p;
     p->sink_ref = p->only_ref = LUA_NOREF;
     expr_init(&p->condition);

@@ -79,7 +79,7 @@ void out_pointer(outbuf *o, const void *p) {
 
 void out_number(outbuf *o, double n) {
     char text[32];
-    if (n >= -1e14 && n <= 1e14 && n == (double)(long long)n && (n != 0 || 1 / n > 0)) {
+    if (n > -1e14 && n < 1e14 && n == (double)(long long)n && (n != 0 || 1 / n > 0)) {
         out_integer(o, (long long)n);
         return;
     }

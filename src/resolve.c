@@ -9,12 +9,12 @@ int resolve_add(resolver *r, const char *text, size_t len) {
     for (int i = 0; i < r->n; i++) {
         if (strlen(r->names[i].text) == len && memcmp(r->names[i].text, text, len) == 0) return i;
     }
-    if (r->n == RESOLVE_NAMES_MAX) return -1;
+    if (r->n == RESOLVE_NAMES_MAX) return RESOLVE_FULL;
     resolve_name *names = realloc(r->names, (size_t)(r->n + 1) * sizeof *names);
-    if (names == NULL) return -1;
+    if (names == NULL) return RESOLVE_NO_MEMORY;
     r->names = names;
     char *copy = malloc(len + 1);
-    if (copy == NULL) return -1;
+    if (copy == NULL) return RESOLVE_NO_MEMORY;
     memcpy(copy, text, len);
     copy[len] = '\0';
     names[r->n] = (resolve_name){.text = copy};

@@ -38,7 +38,8 @@ typedef struct resolver {
     const void *function;                     /* the function; tells closures apart where no local has a name */
 } resolver;
 
-/* The index of a name, which is added if it is new. -1: no memory, or too many names. */
+/* The index of a name, which is added if it is new. RESOLVE_FULL: there are too many; RESOLVE_NO_MEMORY. */
+enum { RESOLVE_FULL = -1, RESOLVE_NO_MEMORY = -2 };
 int resolve_add(resolver *r, const char *text, size_t len);
 
 /* Give up what the context holds. Raises no error. */
