@@ -117,8 +117,9 @@ static void what_does_not_fit_is_dropped_and_counted(void **state) {
     for (char *at = text; *at != '\0'; at = next + 1) {
         next = strchr(at, '\n');
         assert_non_null(next);
-        char *told_at = strstr(at, " lines dropped\n");
-        if (told_at != NULL && told_at < next) {
+        *next = '\0';
+        char *told_at = strstr(at, " lines dropped");
+        if (told_at != NULL) {
             while (told_at[-1] != ' ') told_at--;
             told += atoi(told_at);
             continue;
