@@ -4,7 +4,7 @@
  *   oracle    JIT off, an instruction hook counts the arrivals at each line of the program's functions
  *   trap      a hook of the trap engine on every line of every function counts the hits
  * Options after the mode, with commas: gc (the collector at its most aggressive, a full cycle at every 50th hit), lua
- * (each hit calls Lua code that reads the frame), random (hooks go and come at random), nojit.
+ * (each hit calls Lua code that reads the frame), bound (which may be interrupted meanwhile), random (hooks go and come at random), nojit.
  * The program writes to standard output; the counts go to the file named by the third argument; more arguments are the
  * program's.
  */
@@ -28,7 +28,8 @@ static struct {
     bool has_code[MAX_FILES][MAX_LINES], armed[MAX_FILES][MAX_LINES];
     int code_lines[MAX_FILES][MAX_LINES], n_code_lines[MAX_FILES];
     uint64_t total, wrong_line;
-    bool gc, use_lua, random;
+    bool gc, use_lua, bound, random;
+    uint64_t ticks;
     unsigned seed;
     engine *engine;
     int reader; /* registry reference of the Lua filter */
@@ -73,6 +74,22 @@ static void set_line(lua_State *L, int f, int line, bool on) {
     t.armed[f][line] = on;
 }
 
+static void tick(lua_State *L, lua_Debug *ar) {
+    (void)ar;
+    t.ticks++;
+    if (t.ticks % 64 == 0) luaL_error(L, "interrupted");
+}
+
+static void read_frame(lua_State *L) {
+    bool bound = t.bound && t.engine->class->bound(t.engine, L, tick, 20);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t.reader);
+    if (lua_pcall(L, 0, 0, 0) != 0) {
+        if (!bound) fprintf(stderr, "reader: %s\n", lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
+    if (bound) t.engine->class->unbound(t.engine, L, tick);
+}
+
 static int test_hit(void *owner, lua_State *L, const char *source, size_t len, int line) {
     lua_Debug ar;
     (void)owner;
@@ -83,13 +100,7 @@ static int test_hit(void *owner, lua_State *L, const char *source, size_t len, i
     int top = lua_gettop(L);
     if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "nSlf", &ar) || ar.currentline != line) t.wrong_line++;
     lua_settop(L, top);
-    if (t.use_lua && t.total % 3 == 0) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, t.reader);
-        if (lua_pcall(L, 0, 0, 0) != 0) {
-            fprintf(stderr, "reader: %s\n", lua_tostring(L, -1));
-            lua_pop(L, 1);
-        }
-    }
+    if (t.use_lua && t.total % 3 == 0) read_frame(L);
     if (t.gc && t.total % 50 == 0) lua_gc(L, LUA_GCCOLLECT, 0);
     if (t.random && t.total % 7 == 0) {
         for (int i = 0; i < 6; i++) {
@@ -181,6 +192,7 @@ int main(int argc, char **argv) {
     t.seed = getenv("HARNESS_SEED") != NULL ? (unsigned)atoi(getenv("HARNESS_SEED")) : 12345;
     t.gc = strstr(mode, "gc") != NULL;
     t.use_lua = strstr(mode, "lua") != NULL;
+    t.bound = strstr(mode, "bound") != NULL;
     t.random = strstr(mode, "random") != NULL;
     bool oracle = strncmp(mode, "oracle", 6) == 0, trap = strncmp(mode, "trap", 4) == 0;
     luaL_openlibs(L);
@@ -271,6 +283,7 @@ int main(int argc, char **argv) {
         }
     }
     fclose(out);
+    if (t.bound && t.total >= 100 && t.ticks == 0) printf("never interrupted\n");
     if (t.wrong_line > 0) printf("wrong line at %llu hits\n", (unsigned long long)t.wrong_line);
     lua_close(L);
     return 0;

@@ -11,7 +11,7 @@ OUT=${OUT:-$root/build/trap-tests}
 OBJECTS=${OBJECTS:-$OUT/objects}
 CC=${CC:-cc}
 : "${CFLAGS_LUAJIT:=$(pkg-config --cflags luajit)}" "${LIBS_LUAJIT:=$(pkg-config --libs luajit)}"
-: "${MODES:=trap trap,nojit trap,gc,lua trap,random trap,random,gc,lua}"
+: "${MODES:=trap trap,nojit trap,gc,lua trap,lua,bound trap,random trap,random,gc,lua}"
 mkdir -p "$OUT" "$OBJECTS" || exit 2
 cd "$root" || exit 2
 
