@@ -35,6 +35,9 @@ bench: all
 	@$(BENCH) luajit tests/bench/run.lua
 	@$(BENCH) $(BUILD)/tests/bench_hits
 	@$(BENCH) luajit tests/bench/arming.lua
+	@if cmake --build $(BUILD) --target help | grep -qw bench_opening; then \
+	    cmake --build $(BUILD) --parallel $(JOBS) --target bench_opening >/dev/null && $(BENCH) $(BUILD)/tests/bench_opening; \
+	else echo "How long opening the trap engine takes: not measured, this build has none."; fi
 	@$(BENCH) luajit tests/bench/change.lua
 
 install-deps:

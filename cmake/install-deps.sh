@@ -41,6 +41,7 @@ if [ "$level" = ci ]; then
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
+    want dpkg-dev "unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-source
 fi
 
 [ -z "$missing" ] && exit 0

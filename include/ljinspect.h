@@ -337,6 +337,16 @@ typedef struct ljinspect_status {
 /* Returns 0, or LJINSPECT_ERR_NOMEM, _CLOSED or _FOREIGN. */
 LJINSPECT_API int ljinspect_get_status(lua_State *L, ljinspect_status *status);
 
+/*
+ * Choose the engine of this VM: "trap" (an armed hook costs nothing elsewhere; x86-64 only), "line" (LuaJIT's line hook:
+ * works everywhere, slows the VM down while hooks are set), or NULL for the best that works, which is what a VM has that
+ * never calls this. The environment variable LJINSPECT_ENGINE chooses for all VMs that do not. Call it before hooks are
+ * set. Returns 0; LJINSPECT_ERR_ARGUMENT for an unknown name; _BUSY while hooks are set, a hooks file is watched or a
+ * filter runs; _ENGINE where that engine cannot work in this VM (the log says why), which keeps the one it has; or
+ * _NOMEM, _CLOSED or _FOREIGN.
+ */
+LJINSPECT_API int ljinspect_set_engine(lua_State *L, const char *name);
+
 /* The Lua module, for hosts that link the library and want `require "ljinspect"`: put it into package.preload, or call
  * it as any luaopen function. Raises a Lua error when memory is short. */
 LJINSPECT_API int luaopen_ljinspect(lua_State *L);

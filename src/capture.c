@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "filter_use.h"
+#include "info.h"
 #include "log.h"
 #include "logpoint.h"
 #include "ticks.h"
@@ -89,96 +90,8 @@ int ljinspect_hit_frame(ljinspect_hit *hit, const char *what, lua_Debug *ar) {
 
 /* ---- What a filter in Lua gets ---- */
 
-static void set_string(lua_State *L, const char *field, const char *value) {
-    if (value == NULL) return;
-    lua_pushstring(L, value);
-    lua_setfield(L, -2, field);
-}
-
-static void set_integer(lua_State *L, const char *field, int value) {
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, field);
-}
-
-/* Push what debug.getinfo(f, "nSlf") returns for the frame. */
-static void push_finfo(ljinspect_hit *hit) {
-    lua_State *L = hit->L;
-    lua_Debug ar = hit->frame;
-    lua_getinfo(L, "nSlf", &ar);
-    lua_createtable(L, 0, 10);
-    lua_insert(L, -2);
-    lua_setfield(L, -2, "func");
-    set_string(L, "source", ar.source);
-    set_string(L, "short_src", ar.short_src);
-    set_string(L, "what", ar.what);
-    set_string(L, "name", ar.name);
-    set_string(L, "namewhat", ar.namewhat);
-    set_integer(L, "linedefined", ar.linedefined);
-    set_integer(L, "lastlinedefined", ar.lastlinedefined);
-    set_integer(L, "currentline", hit->hook->line);
-}
-
-/* A later local of the same name shadows the earlier one, also with nil. */
-static void push_vals(ljinspect_hit *hit) {
-    lua_State *L = hit->L;
-    const char *name;
-    int n = 0;
-    lua_createtable(L, 0, hit->hook->locals);
-    while ((name = ljinspect_hit_local_at(hit, n + 1)) != NULL) {
-        n++;
-        if (name[0] != '(')
-            lua_setfield(L, -2, name);
-        else
-            lua_pop(L, 1);
-    }
-    hit->hook->locals = n;
-}
-
-static void push_uv(ljinspect_hit *hit) {
-    lua_State *L = hit->L;
-    const char *name;
-    lua_Debug ar = hit->frame;
-    lua_getinfo(L, "fu", &ar);
-    int function = lua_gettop(L);
-    lua_createtable(L, 0, ar.nups);
-    for (int i = 1; (name = lua_getupvalue(L, function, i)) != NULL; i++) {
-        if (name[0] != '(' && name[0] != '\0')
-            lua_setfield(L, -2, name);
-        else
-            lua_pop(L, 1);
-    }
-    lua_remove(L, function);
-}
-
-static void push_varargs(ljinspect_hit *hit) {
-    lua_State *L = hit->L;
-    int n = 0;
-    lua_createtable(L, 0, 1);
-    while (ljinspect_hit_vararg(hit, n + 1)) lua_rawseti(L, -2, ++n);
-    set_integer(L, "n", n);
-}
-
-static void push_info(ljinspect_hit *hit, unsigned uses) {
-    static const struct {
-        const char *name;
-        unsigned part;
-        void (*push)(ljinspect_hit *hit);
-    } parts[] = {{"finfo", USES_FINFO, push_finfo},
-                 {"vals", USES_VALS, push_vals},
-                 {"uv", USES_UV, push_uv},
-                 {"varargs", USES_VARARGS, push_varargs}};
-    lua_State *L = hit->L;
-    luaL_checkstack(L, 8, "no room for a hit");
-    lua_createtable(L, 0, 4);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if ((uses & parts[i].part) == 0) continue;
-        parts[i].push(hit);
-        lua_setfield(L, -2, parts[i].name);
-    }
-}
-
 void ljinspect_hit_push_info(ljinspect_hit *hit) {
-    push_info(hit, USES_ALL);
+    info_push(hit, USES_ALL);
 }
 
 /* ---- Running a filter ---- */
@@ -217,7 +130,11 @@ static void call_filter(lua_State *L, context *c, void *arg) {
         return;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
-    push_info(&hit, f->uses);
+    if (f->uses == 0) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, c->nothing_ref); /* neither kept nor changed: see filter_use.h */
+    } else {
+        info_push(&hit, f->uses);
+    }
     time_limit_begin_anew(c, L, f->logpoint != NULL ? c->time_limit.filter_ms : c->time_limit.plain_ms);
     lua_call(L, 1, 1);
     r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1) && !last;

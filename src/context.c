@@ -8,6 +8,7 @@
 
 #include "capture.h"
 #include "hooksfile.h"
+#include "info.h"
 #include "log.h"
 #include "logpoint.h"
 #include "ticks.h"
@@ -78,6 +79,7 @@ static void filter_release(hook *h, void *owner_context) {
     context *c = owner_context;
     filter *f = h->filter;
     context_unref(c, f->ref);
+    info_forget(c, f->info);
     if (f->destroy != NULL) f->destroy(f->userdata);
     if (f->logpoint != NULL) logpoint_free(f->logpoint, c);
     free(f);
@@ -134,6 +136,7 @@ static void context_free(context *c, lua_State *L) {
     hooks_free(c->staged);
     hooks_free(c->hooks);
     if (c->anchor != NULL) {
+        context_unref(c, c->nothing_ref);
         context_unref(c, c->runner_ref);
         context_unref(c, c->weak_ref);
         context_unref(c, c->anchor_ref);
@@ -185,7 +188,7 @@ static context *create(lua_State *L, owner **half) {
     if (c == NULL) luaL_error(L, "not enough memory");
     o->context = c;
     *half = o;
-    c->anchor_ref = c->runner_ref = c->weak_ref = LUA_NOREF;
+    c->anchor_ref = c->runner_ref = c->weak_ref = c->nothing_ref = LUA_NOREF;
     c->next_ref = FIRST_REF;
     c->time_limit.filter_ms = TIME_LIMIT_MS;
     ticks_open();
@@ -198,6 +201,8 @@ static context *create(lua_State *L, owner **half) {
     lua_pushvalue(L, at);
     lua_pushcclosure(L, runner, 1);
     c->runner_ref = context_ref(c, L);
+    lua_createtable(L, 0, 0);
+    c->nothing_ref = context_ref(c, L);
     lua_createtable(L, 0, 0);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "v");
@@ -266,6 +271,37 @@ context *context_get(lua_State *L, int *error) {
     return r.context;
 }
 
+/* ---- Choice of the engine ---- */
+
+typedef struct opening {
+    const engine_class *class;
+    engine *engine;
+} opening;
+
+static void open_engine(lua_State *L, context *c, void *arg) {
+    opening *o = arg;
+    o->engine = o->class->open(L, &c->engine->host);
+}
+
+int context_set_engine(context *c, lua_State *L, const engine_class *class) {
+    if (c->engine->class == class) return 0;
+    if (c->file != NULL || c->staged != NULL || c->applying || hooks_dispatching(c->hooks) ||
+        hooks_count(c->hooks) > 0) {
+        return LJINSPECT_ERR_BUSY;
+    }
+    opening o = {.class = class};
+    int status = context_call(c, L, open_engine, &o, 0);
+    if (status != 0) {
+        lua_pop(L, 1);
+        return LJINSPECT_ERR_NOMEM;
+    }
+    if (o.engine == NULL) return LJINSPECT_ERR_ENGINE;
+    engine *before = c->engine;
+    c->engine = o.engine;
+    before->class->close(before, L, false);
+    return 0;
+}
+
 /* ---- Hooks ---- */
 
 hook_table *context_table(const context *c) {
@@ -321,20 +357,54 @@ void context_unstage(context *c) {
     hooks_free(rest);
 }
 
+/* The hooks of the table that are younger than `id`, appended to a list that grows. False: no memory. */
+static bool list_hooks(const hook_table *t, int64_t id, hook ***list, size_t *n) {
+    hook **longer = realloc(*list, (*n + hooks_count(t) + 1) * sizeof **list);
+    if (longer == NULL) return false;
+    *list = longer;
+    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h)) {
+        if (h->id > id) longer[(*n)++] = h;
+    }
+    return true;
+}
+
+/* Arm all of a pinned table. Arming allocates, so finalizers run that may set and unset hooks in it. */
+static int arm_table(context *c, lua_State *L, const hook_table *t) {
+    hook **list = NULL;
+    size_t armed = 0, n = 0;
+    int error = 0;
+    while (error == 0) {
+        if (!list_hooks(t, armed > 0 ? list[armed - 1]->id : 0, &list, &n)) error = LJINSPECT_ERR_NOMEM;
+        if (error != 0 || n == armed) break;
+        error = engine_arm_all(c->engine, L, list + armed, n - armed);
+        if (error == 0) armed = n;
+    }
+    size_t gone = 0;
+    for (size_t i = 0; i < armed; i++) {
+        if (error != 0 || list[i]->removed) list[gone++] = list[i];
+    }
+    engine_disarm_all(c->engine, L, list, gone);
+    free(list);
+    return error;
+}
+
 int context_commit(context *c, lua_State *L) {
     hook_table *old = c->hooks, *new = c->staged;
-    for (hook *h = hooks_first(new); h != NULL; h = hooks_next(h)) {
-        int error = c->engine->class->arm(c->engine, L, h->file, h->file_len, h->line, 0);
-        if (error != 0) {
-            for (hook *done = hooks_first(new); done != h; done = hooks_next(done))
-                c->engine->class->disarm(c->engine, L, done->file, done->file_len, done->line);
-            return error;
+    hooks_pin(new);
+    int error = arm_table(c, L, new);
+    if (error == 0) {
+        hook **going = NULL;
+        size_t n = 0;
+        c->hooks = new;
+        c->staged = NULL;
+        if (list_hooks(old, 0, &going, &n)) {
+            engine_disarm_all(c->engine, L, going, n);
+        } else {
+            for (hook *h = hooks_first(old); h != NULL; h = hooks_next(h)) engine_disarm_all(c->engine, L, &h, 1);
         }
+        free(going);
+        hooks_free(old);
     }
-    c->hooks = new;
-    c->staged = NULL;
-    for (hook *h = hooks_first(old); h != NULL; h = hooks_next(h))
-        c->engine->class->disarm(c->engine, L, h->file, h->file_len, h->line);
-    hooks_free(old);
-    return 0;
+    hooks_unpin(new);
+    return error;
 }

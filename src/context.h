@@ -28,9 +28,10 @@ typedef struct context {
     int64_t last_id;
     lua_State *anchor; /* a coroutine kept in the registry: names the VM for as long as it lives */
     int anchor_ref;
-    int next_ref;   /* where context_ref() looks first */
-    int runner_ref; /* the function that context_call runs */
-    int weak_ref;   /* a table with weak values: hooked functions by slot, see resolve.h */
+    int next_ref;    /* where context_ref() looks first */
+    int runner_ref;  /* the function that context_call runs */
+    int nothing_ref; /* an empty table, for filters that look at nothing */
+    int weak_ref;    /* a table with weak values: hooked functions by slot, see resolve.h */
     int last_slot;
     governor governor;
     time_limit time_limit;
@@ -76,9 +77,10 @@ typedef struct filter {
     ljinspect_filter_fn call; /* C; NULL: Lua */
     void *userdata;
     ljinspect_destroy_fn destroy;
-    int ref;       /* Lua: registry reference; else LUA_NOREF */
-    unsigned uses; /* Lua: what it can see of info, see filter_use.h */
-    bool none;     /* no filter: the logpoint is all */
+    int ref;                 /* Lua: registry reference; else LUA_NOREF */
+    unsigned uses;           /* Lua: what it can see of info, see filter_use.h */
+    struct info_cache *info; /* Lua: what is remembered of its hits, or NULL */
+    bool none;               /* no filter: the logpoint is all */
     meter meter;
     struct logpoint *logpoint; /* of a hook in table form; else NULL */
 } filter;
@@ -88,6 +90,10 @@ typedef struct filter {
 int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len, int line, int func, const filter *f);
 void context_remove(context *c, lua_State *L, hook_table *t, hook *h);
 int context_remove_all(context *c, lua_State *L);
+
+/* Have another engine take over, of this class. 0; LJINSPECT_ERR_BUSY while there are hooks or a watched file; or
+ * LJINSPECT_ERR_ENGINE or _NOMEM, with the engine that was there. */
+int context_set_engine(context *c, lua_State *L, const engine_class *class);
 
 /* The table that the API shows and changes at the moment. */
 hook_table *context_table(const context *c);

@@ -5,23 +5,28 @@
 
 #include "ljinspect.h"
 
-/* The first is used where none is asked for: the trap engine is still being proved. */
+/* Where none is asked for the first that works is used. */
 static const engine_class *const CLASSES[] = {
-    &engine_line,
 #ifdef LJINSPECT_TRAP
     &engine_trap,
 #endif
+    &engine_line,
 };
 enum { N_CLASSES = sizeof(CLASSES) / sizeof(CLASSES[0]) };
+
+const engine_class *engine_named(const char *name) {
+    for (int i = 0; i < N_CLASSES; i++) {
+        if (strcmp(name, CLASSES[i]->name) == 0) return CLASSES[i];
+    }
+    return NULL;
+}
 
 static const engine_class *wanted_class(lua_State *L, const engine_host *host) {
     const char *wanted = getenv("LJINSPECT_ENGINE");
     if (wanted == NULL || *wanted == '\0') return NULL;
-    for (int i = 0; i < N_CLASSES; i++) {
-        if (strcmp(wanted, CLASSES[i]->name) == 0) return CLASSES[i];
-    }
-    host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine here", wanted);
-    return NULL;
+    const engine_class *class = engine_named(wanted);
+    if (class == NULL) host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine here", wanted);
+    return class;
 }
 
 engine *engine_open(lua_State *L, const engine_host *host) {
@@ -31,4 +36,24 @@ engine *engine_open(lua_State *L, const engine_host *host) {
         if (CLASSES[i] != wanted) e = CLASSES[i]->open(L, host);
     }
     return e;
+}
+
+void engine_disarm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
+    if (e->class->disarm_all != NULL) {
+        e->class->disarm_all(e, L, hooks, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) e->class->disarm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->line);
+}
+
+int engine_arm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
+    if (e->class->arm_all != NULL) return e->class->arm_all(e, L, hooks, n);
+    for (size_t i = 0; i < n; i++) {
+        int error = e->class->arm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->line, 0);
+        if (error != 0) {
+            engine_disarm_all(e, L, hooks, i);
+            return error;
+        }
+    }
+    return 0;
 }

@@ -11,6 +11,7 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hooks.h"
 
@@ -58,8 +59,15 @@ typedef struct engine_class {
      * an ljinspect_error, having changed nothing. Never raises. The hook may not be in the table yet. */
     int (*arm)(engine *e, lua_State *L, const char *file, size_t file_len, int line, int func);
 
+    /* The same for the `n` hooks of a table that comes into force as a whole: all are armed, or none. May be NULL: arm()
+     * does for that, only slower. */
+    int (*arm_all)(engine *e, lua_State *L, hook *const *hooks, size_t n);
+
     /* Undo one arm. Cannot fail, never raises; what the VM does not let us undo here is done at the next safepoint. */
     void (*disarm)(engine *e, lua_State *L, const char *file, size_t file_len, int line);
+
+    /* The same for `n` hooks. May be NULL. */
+    void (*disarm_all)(engine *e, lua_State *L, hook *const *hooks, size_t n);
 
     /* The function on top of the stack was just loaded; its prototype and those inside it may match hooks. May be
      * NULL: the engine sees new code by itself. */
@@ -67,6 +75,10 @@ typedef struct engine_class {
 
     /* For each of the `n` hooks say where it stands. May raise a Lua memory error. */
     void (*locate)(engine *e, lua_State *L, hook *const *hooks, size_t n, engine_place *places);
+
+    /* From within hit(): push the values of the hooked function's first `n` locals, for which the caller made room.
+     * False, pushing nothing, where that is not possible; may be NULL. Raises nothing. */
+    bool (*push_locals)(engine *e, lua_State *L, int n);
 
     /* A change waits: bring the VM to a safepoint soon. Called from the watcher's thread, again and again at short
      * intervals until change_waiting() is false. Must only do what another thread may do to a running VM. */
@@ -92,15 +104,23 @@ typedef struct engine_class {
     int (*is_jump)(engine *e, lua_State *L, int func, int pc);
 } engine_class;
 
+/* arm_all() and disarm_all(), whether the engine has them or not. */
+int engine_arm_all(engine *e, lua_State *L, hook *const *hooks, size_t n);
+void engine_disarm_all(engine *e, lua_State *L, hook *const *hooks, size_t n);
+
 struct engine {
     const engine_class *class;
     engine_host host;
-    const void
-        *at; /* during hit(): what stands for this very instruction, as long as its function lives; NULL: unknown */
+    /* During hit(): a number for the instruction at which control arrived, never to be that of another instruction of
+     * this VM, not even of one that comes to the same address later; 0: not known. */
+    uint64_t site;
 };
 
 extern const engine_class engine_line;
 extern const engine_class engine_trap; /* where LJINSPECT_TRAP is defined: x86-64 */
+
+/* The engine of this name, or NULL. */
+const engine_class *engine_named(const char *name);
 
 /* The best engine that works in the VM of L; LJINSPECT_ENGINE in the environment ("line", "trap") chooses. NULL, with a
  * log line that says why, where none does. May raise a Lua memory error. */

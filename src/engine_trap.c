@@ -60,8 +60,16 @@ static bool wanted(const trap_engine *e, const trap_proto *p) {
     return false;
 }
 
-/* Drop functions that were freed or have no hook any more, and bring the rest that `key` is about up to date. */
-static void refresh(trap_engine *e, lua_State *L, const trap_key *key) {
+static bool concerned(const trap_key *keys, size_t n, const trap_proto *p) {
+    for (size_t i = 0; i < n; i++) {
+        if (trap_key_about(&keys[i], p->pt)) return true;
+    }
+    return false;
+}
+
+/* Drop functions that were freed or have no hook any more, and bring the rest that the `n` keys are about up to date
+ * (NULL: all). */
+static void refresh(trap_engine *e, lua_State *L, const trap_key *keys, size_t n) {
     for (size_t i = 0; i < e->proto_buckets; i++) {
         for (trap_proto *p = e->protos[i], *next; p != NULL; p = next) {
             next = p->next_in_bucket;
@@ -69,7 +77,7 @@ static void refresh(trap_engine *e, lua_State *L, const trap_key *key) {
                 trap_drop_proto(e, p, false);
             } else if (!wanted(e, p)) {
                 trap_drop_proto(e, p, true);
-            } else if (key == NULL || trap_key_about(key, p->pt)) {
+            } else if (keys == NULL || concerned(keys, n, p)) {
                 trap_replan(e, p); /* where memory is short it keeps traps that nobody listens to */
             }
         }
@@ -80,7 +88,9 @@ static void refresh(trap_engine *e, lua_State *L, const trap_key *key) {
 
 typedef struct job {
     trap_engine *e;
-    const trap_key *key; /* not one of e->keys: a finalizer that runs meanwhile may set and unset hooks */
+    /* Those it is about; NULL: all. Not the array of e->keys: a finalizer that runs meanwhile may set and unset hooks. */
+    const trap_key *keys;
+    size_t n;
     int rc;
 } job;
 
@@ -92,14 +102,14 @@ static int arm_body(lua_State *L) {
         trap_first_hook(j->e, L);
         j->e->watch_complete = true;
     }
-    j->rc = trap_search(j->e, L, j->key, false);
+    j->rc = trap_search(j->e, L, j->keys, j->n, false);
     return 0;
 }
 
 static int refresh_body(lua_State *L) {
     job *j = lua_touserdata(L, 1);
     luaL_checkstack(L, 10, "disarm");
-    refresh(j->e, L, j->key);
+    refresh(j->e, L, j->keys, j->n);
     if (j->e->n_keys == 0 && j->e->watching_code) {
         trap_last_hook(j->e, L);
         j->e->watching_code = j->e->watch_complete = false;
@@ -110,33 +120,93 @@ static int refresh_body(lua_State *L) {
     return 0;
 }
 
+/* What a hook asks for. The text of the file is the hook's. */
+static trap_key key_of(const hook *h) {
+    return (trap_key){.file = (char *)(uintptr_t)h->file, .file_len = h->file_len, .line = h->line, .count = 1};
+}
+
+/* The `n` keys went out of force. */
+static void disarmed(trap_engine *e, lua_State *L, const trap_key *keys, size_t n) {
+    job j = {.e = e, .keys = keys, .n = n};
+    if (n > 0 && protect(e, L, refresh_body, &j) != 0) e->refresh_due = true;
+}
+
+/* One arm less. True: it was the last of the key, which is given to the caller. */
+static bool take_key(trap_engine *e, const char *file, size_t len, int line, trap_key *gone) {
+    trap_key *k = find_key(e, file, len, line);
+    if (k == NULL || --k->count > 0) return false;
+    *gone = *k;
+    *k = e->keys[--e->n_keys];
+    return true;
+}
+
 static void trap_disarm(engine *base, lua_State *L, const char *file, size_t file_len, int line) {
     trap_engine *e = self(base);
+    trap_key gone;
     trap_settle(e);
-    trap_key *k = find_key(e, file, file_len, line);
-    if (k == NULL || --k->count > 0) return;
-    trap_key gone = *k;
-    *k = e->keys[--e->n_keys];
-    job j = {.e = e, .key = &gone, .rc = 0};
-    if (protect(e, L, refresh_body, &j) != 0) e->refresh_due = true;
+    if (!take_key(e, file, file_len, line, &gone)) return;
+    disarmed(e, L, &gone, 1);
     free(gone.file);
+}
+
+static void trap_disarm_all(engine *base, lua_State *L, hook *const *hooks, size_t n) {
+    trap_engine *e = self(base);
+    trap_key *gone = calloc(n + 1, sizeof(*gone));
+    size_t n_gone = 0;
+    if (gone == NULL) {
+        for (size_t i = 0; i < n; i++) trap_disarm(base, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->line);
+        return;
+    }
+    trap_settle(e);
+    for (size_t i = 0; i < n; i++) {
+        n_gone += take_key(e, hooks[i]->file, hooks[i]->file_len, hooks[i]->line, &gone[n_gone]);
+    }
+    disarmed(e, L, gone, n_gone);
+    for (size_t i = 0; i < n_gone; i++) free(gone[i].file);
+    free(gone);
+}
+
+/* The `n` keys, which are in e->keys, come into force. */
+static int armed(trap_engine *e, lua_State *L, const trap_key *keys, size_t n) {
+    job j = {.e = e, .keys = keys, .n = n};
+    int rc = n > 0 ? protect(e, L, arm_body, &j) : 0;
+    return rc != 0 ? rc : j.rc;
+}
+
+/* One arm more. 1: the key is new; 0: it is in force; or LJINSPECT_ERR_NOMEM. */
+static int give_key(trap_engine *e, const char *file, size_t len, int line) {
+    trap_key *k = find_key(e, file, len, line);
+    if (k == NULL) return add_key(e, file, len, line) != NULL ? 1 : LJINSPECT_ERR_NOMEM;
+    k->count++;
+    return 0;
 }
 
 static int trap_arm(engine *base, lua_State *L, const char *file, size_t file_len, int line, int func) {
     trap_engine *e = self(base);
     (void)func; /* which traces to drop is found out */
     trap_settle(e);
-    trap_key *k = find_key(e, file, file_len, line);
-    if (k != NULL) {
-        k->count++;
-        return 0;
-    }
-    if ((k = add_key(e, file, file_len, line)) == NULL) return LJINSPECT_ERR_NOMEM;
+    int rc = give_key(e, file, file_len, line);
+    if (rc <= 0) return rc;
     trap_key own = {.file = (char *)(uintptr_t)file, .file_len = file_len, .line = line, .count = 1};
-    job j = {.e = e, .key = &own, .rc = 0};
-    int rc = protect(e, L, arm_body, &j);
-    if (rc == 0) rc = j.rc;
+    rc = armed(e, L, &own, 1);
     if (rc != 0) trap_disarm(base, L, file, file_len, line);
+    return rc;
+}
+
+/* One search for all. */
+static int trap_arm_all(engine *base, lua_State *L, hook *const *hooks, size_t n) {
+    trap_engine *e = self(base);
+    trap_key *fresh = calloc(n + 1, sizeof(*fresh));
+    size_t given = 0, n_fresh = 0;
+    int rc = fresh != NULL ? 0 : LJINSPECT_ERR_NOMEM;
+    trap_settle(e);
+    for (; given < n && rc >= 0; given += rc >= 0) {
+        rc = give_key(e, hooks[given]->file, hooks[given]->file_len, hooks[given]->line);
+        if (rc > 0) fresh[n_fresh++] = key_of(hooks[given]);
+    }
+    if (rc >= 0) rc = armed(e, L, fresh, n_fresh);
+    if (rc != 0) trap_disarm_all(base, L, hooks, given);
+    free(fresh);
     return rc;
 }
 
@@ -172,7 +242,7 @@ static engine *trap_open(lua_State *L, const engine_host *host) {
         e->step.rearm[i] = TRAP_REARM_STUB;
         e->step.rearm_fixed[i] = TRAP_REARM_FIXED_STUB;
     }
-    job j = {.e = e, .key = NULL, .rc = 0};
+    job j = {.e = e};
     if (!trap_vms_add(e)) {
         host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: too many VMs");
     } else if (protect(e, L, open_body, &j) != 0) {
@@ -207,7 +277,7 @@ static void trap_close(engine *base, lua_State *L, bool closing) {
     trap_settle(e);
     for (size_t i = 0; i < e->n_keys; i++) free(e->keys[i].file);
     e->n_keys = 0;
-    job j = {.e = e, .key = NULL, .rc = 0};
+    job j = {.e = e};
     if (protect(e, L, close_body, &j) != 0) drop_all(e, L);
     trap_unwake(e);
     trap_vms_remove(e);
@@ -228,7 +298,21 @@ typedef struct locating {
     hook *const *hooks;
     size_t n;
     engine_place *places;
+    const void *chunk; /* chunk name looked at last: functions of a chunk mostly follow each other */
+    size_t *matching;  /* the hooks whose file it matches */
+    size_t n_matching;
 } locating;
+
+static void match_chunk(locating *l, const vm_proto *pt) {
+    size_t len;
+    const char *source = vm_proto_source(pt, &len);
+    if (source == l->chunk) return; /* names are interned, and nothing is collected during the walk */
+    l->chunk = source;
+    l->n_matching = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (hooks_suffix(source, len, l->hooks[i]->file, l->hooks[i]->file_len)) l->matching[l->n_matching++] = i;
+    }
+}
 
 static void nearest(const vm_proto *pt, int line, engine_place *place) {
     for (uint32_t i = 1; i < vm_proto_size(pt); i++) {
@@ -239,19 +323,17 @@ static void nearest(const vm_proto *pt, int line, engine_place *place) {
 }
 
 static bool locate_one(void *object, void *arg) {
-    const locating *l = arg;
+    locating *l = arg;
     const vm_proto *pt = object;
-    size_t len;
     if (vm_proto_stripped(pt)) return true;
-    const char *source = vm_proto_source(pt, &len);
-    for (size_t i = 0; i < l->n; i++) {
-        const hook *h = l->hooks[i];
-        if (!hooks_suffix(source, len, h->file, h->file_len)) continue;
+    match_chunk(l, pt);
+    for (size_t k = 0; k < l->n_matching; k++) {
+        size_t i = l->matching[k];
         l->places[i].file_known = true;
-        if (vm_proto_has_line(pt, h->line)) {
+        if (vm_proto_has_line(pt, l->hooks[i]->line)) {
             l->places[i].places++;
         } else {
-            nearest(pt, h->line, &l->places[i]);
+            nearest(pt, l->hooks[i]->line, &l->places[i]);
         }
     }
     return true;
@@ -261,10 +343,11 @@ static void trap_locate(engine *base, lua_State *L, hook *const *hooks, size_t n
     trap_engine *e = self(base);
     locating l = {.hooks = hooks, .n = n, .places = places};
     memset(places, 0, n * sizeof(*places));
-    luaL_checkstack(L, 2, "locate");
+    luaL_checkstack(L, 3, "locate");
+    l.matching = lua_newuserdata(L, (n + 1) * sizeof(*l.matching));
     uint8_t white = vm_gc_white(L);
     vm_walk(&e->v, white, VM_TYPE_PROTO, NULL, locate_one, &l);
-    lua_pop(L, 1);
+    lua_pop(L, 2);
 }
 
 /* ---- Safepoints -------------------------------------------------------------------------------------------------- */
@@ -292,7 +375,7 @@ static int maintain_body(lua_State *L) {
     }
     if (e->n_keys > 0) {
         trap_watch_code(e, L);
-        trap_search(e, L, NULL, true);
+        trap_search(e, L, NULL, 0, true);
     }
     return 0;
 }
@@ -305,7 +388,7 @@ static void trap_maintain(engine *base, lua_State *L) {
     }
     if (e->n_keys == 0 && !e->flush_due && !e->refresh_due) return;
     trap_settle(e);
-    job j = {.e = e, .key = NULL, .rc = 0};
+    job j = {.e = e};
     protect(e, L, maintain_body, &j);
 }
 
@@ -322,9 +405,12 @@ const engine_class engine_trap = {.name = "trap",
                                   .open = trap_open,
                                   .close = trap_close,
                                   .arm = trap_arm,
+                                  .arm_all = trap_arm_all,
                                   .disarm = trap_disarm,
+                                  .disarm_all = trap_disarm_all,
                                   .loaded = NULL,
                                   .locate = trap_locate,
+                                  .push_locals = trap_push_locals,
                                   .wake = trap_wake_vm,
                                   .awake = trap_awake,
                                   .maintain = trap_maintain,

@@ -358,6 +358,10 @@ size_t hooks_count(const hook_table *t) {
     return t->count;
 }
 
+bool hooks_dispatching(const hook_table *t) {
+    return t->dispatching;
+}
+
 hook *hooks_find_id(const hook_table *t, int64_t id) {
     hook *h = hooks_first(t);
     while (h != NULL && h->id != id) h = hooks_next(h);

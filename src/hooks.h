@@ -69,6 +69,9 @@ hook *hooks_find_id(const hook_table *t, int64_t id);
 hook *hooks_first_with_key(const hook_table *t, const char *file, size_t file_len, int line);
 size_t hooks_count(const hook_table *t);
 
+/* Whether hooks_dispatch() is under way. */
+bool hooks_dispatching(const hook_table *t);
+
 /* While pinned, pointers to the table's hooks stay valid, removed or not. Pins nest. The last unpin frees what was
  * removed, and the table itself if hooks_free() was called meanwhile. */
 void hooks_pin(hook_table *t);

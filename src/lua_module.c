@@ -52,6 +52,14 @@ static int set_hook(lua_State *L) {
     return 1;
 }
 
+static int set_engine(lua_State *L) {
+    int error = ljinspect_set_engine(L, luaL_optstring(L, 1, NULL));
+    luaL_argcheck(L, error != LJINSPECT_ERR_ARGUMENT, 1, "no engine has that name");
+    if (error != 0) return fail(L, error);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* A count, or nil and an error. */
 static int push_count(lua_State *L, int n) {
     if (n < 0) return fail(L, n);
@@ -349,6 +357,7 @@ int luaopen_ljinspect(lua_State *L) {
                                          {"set_logger", set_logger},
                                          {"status", status},
                                          {"limits", lua_options_limits},
+                                         {"set_engine", set_engine},
                                          {NULL, NULL}};
     lua_newtable(L);
     luaL_register(L, NULL, functions);

@@ -62,9 +62,9 @@ static bool function_lives(const resolver *r, const resolve_frame *f) {
 }
 
 static bool is_as_found(const resolver *r, const resolve_frame *f) {
-    const void *at = f->context->engine->at;
+    uint64_t site = f->context->engine->site;
     if (!r->valid || !function_lives(r, f)) return false;
-    if (at != NULL && at == r->at) return true;
+    if (site != 0 && site == r->site) return true;
     if (r->named == 0 && (f->function == 0 || lua_topointer(f->L, f->function) != r->function)) return false;
     int first = r->named > 0 ? r->named : 1;
     for (int i = first; i <= r->active; i++) {
@@ -116,7 +116,7 @@ static void remember(resolver *r, const resolve_frame *f) {
     lua_rawseti(f->L, -2, r->slot);
     lua_pop(f->L, 1);
     r->function = lua_topointer(f->L, f->function);
-    r->at = f->context->engine->at;
+    r->site = f->context->engine->site;
     r->valid = true;
 }
 

@@ -12,6 +12,7 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct context;
 
@@ -30,7 +31,7 @@ typedef struct resolver {
     int n;
     int slot;         /* of the context's weak table, where the function lies that the names were found in; 0: none */
     bool valid;       /* the names have been found */
-    const void *at;   /* the instruction they were found at; NULL: unknown */
+    uint64_t site;    /* the instruction they were found at, see engine.h; 0: unknown */
     bool only_locals; /* all of them are locals */
     int named;        /* index of the innermost local with a name of its own; 0 for none */
     int active;       /* how many locals are active; those past `named` are the compiler's own */

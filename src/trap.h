@@ -48,6 +48,7 @@ struct trap_proto {
     trap_proto *next_in_bucket;
     trap_place *places;
     uint32_t n_places;
+    uint32_t serial;      /* no other entry of this engine has it */
     bool was_nojit;       /* the program had switched the JIT off for it */
     uint32_t *old_iloops; /* loops that LuaJIT had given up on before (indices), ascending */
     uint32_t n_old_iloops;
@@ -80,8 +81,11 @@ typedef struct trap_engine {
     trap_proto **protos; /* hash tables of the same power of two; chained */
     trap_place **places;
     size_t n_protos, n_places, proto_buckets, place_buckets;
+    uint32_t last_serial;
     unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
 
+    const lua_State *hit_L; /* during a hit: the coroutine, and its frame from the stack's start, which may move */
+    ptrdiff_t hit_base;
     bool in_hit;         /* filters or a safepoint run */
     bool closed;         /* by one of them: freed when it returns */
     bool watching_code;  /* between trap_first_hook() and trap_last_hook() */
@@ -214,6 +218,8 @@ trap_proto *trap_add_proto(trap_engine *e, vm_proto *pt);
 /* Write the traps of `p`, or take them out. */
 void trap_insert(trap_engine *e, trap_proto *p);
 void trap_extract(trap_engine *e, trap_proto *p);
+/* While the traps of `p` are out: LuaJIT may have rewritten instructions under them. */
+void trap_reread(const trap_engine *e, trap_proto *p);
 /* Bring the places of a living function in line with the keys. On failure it keeps those it had. */
 int trap_replan(trap_engine *e, trap_proto *p);
 /* Forget a function. `alive`: its traps are taken out and the JIT may compile it again; else its memory is not touched.
@@ -227,6 +233,10 @@ void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uin
 
 /* See engine.h. */
 int trap_is_jump(engine *base, lua_State *L, int func, int pc);
+/* ---- trap_marks.c ------------------------------------------------------------------------------------------------- */
+
+/* Whether the frame at hand arrives at the place's line by this instruction; leaves or takes the frame's mark. */
+bool trap_arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p);
 
 /* ---- trap_hit.c -------------------------------------------------------------------------------------------------- */
 
@@ -240,6 +250,9 @@ void trap_sync_state(lua_State *L, const trap_regs *r, uint32_t slots);
 uint32_t trap_counted_slots(const trap_engine *e, const trap_regs *r);
 /* Free stack slots above the top; the stack may move. */
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots);
+
+/* See engine.h. */
+bool trap_push_locals(engine *base, lua_State *L, int n);
 
 typedef struct trap_callout {
     const char *source;
@@ -277,11 +290,11 @@ void trap_unbound(engine *base, lua_State *L, lua_Hook tick);
  *   ANCHOR    {function}: the one stepped over last, so that a step never ends in freed memory
  *   SENTINEL  a table that was new at the last search; what is in front of it in the list of objects is newer
  *   TRIED     weak keys: functions LuaJIT began to compile while hooks were armed; true where it had not given up on
- * one             of its loops before
- *   DUMP      string.dump, while it leads to us
+ *             one of its loops before
+ *   STAND_INS the program's functions that lead to us (trap_stand_in.c)
  *   BEGIN     a table that was new when the first hook came
  */
-enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_TRIED, TRAP_DUMP, TRAP_BEGIN };
+enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_TRIED, TRAP_STAND_INS, TRAP_BEGIN };
 void trap_push_part(trap_engine *e, lua_State *L, int part);
 void trap_set_part(trap_engine *e, lua_State *L, int part); /* pops the value; may raise a memory error */
 void trap_push_weak_table(lua_State *L);                    /* may raise a memory error */
@@ -289,9 +302,9 @@ void trap_push_weak_table(lua_State *L);                    /* may raise a memor
 /* Create and remove the engine's table. May raise a memory error. */
 void trap_code_open(trap_engine *e, lua_State *L);
 void trap_code_close(trap_engine *e, lua_State *L);
-/* Hook the functions that match `key` (all keys if NULL), of the whole VM or (`fresh`) of what is new since the last
+/* Hook the functions that match one of the `n` keys (all that are in force if NULL), of the whole VM or (`fresh`) of what is new since the last
  * search. Returns 0 or an error code, and then has hooked some of them: the caller undoes. Raises nothing. */
-int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh);
+int trap_search(trap_engine *e, lua_State *L, const trap_key *keys, size_t n, bool fresh);
 /* Find or make the entry of a function; *fresh becomes true if it was made. NULL when memory is short; may raise. */
 trap_proto *trap_enlist(trap_engine *e, lua_State *L, vm_proto *pt, bool *fresh);
 /* Hook a function that the parser has just finished, if a key matches. Returns 0 or an error code; may raise. */
@@ -337,5 +350,15 @@ void trap_first_hook(trap_engine *e, lua_State *L);
 void trap_last_hook(trap_engine *e, lua_State *L);
 /* Take the compiler's events, or look whether they are still ours. May raise a memory error. */
 void trap_watch_code(trap_engine *e, lua_State *L);
+/* The engine that serves the VM of L. NULL where it went and could not take with it what leads to it, for want of
+ * memory. */
+trap_engine *trap_engine_of(lua_State *L);
+
+/* ---- trap_stand_in.c: string.dump, jit.on and jit.off ------------------------------------------------------------ */
+
+/* Stand in for the program's functions, and give them back. The first may raise a memory error, and then has taken some
+ * of them. */
+void trap_stand_in(trap_engine *e, lua_State *L);
+void trap_stand_back(trap_engine *e, lua_State *L);
 
 #endif

@@ -82,7 +82,10 @@ void trap_anchor(trap_engine *e, lua_State *L, const vm_proto *pt) {
 
 typedef struct search {
     trap_engine *e;
-    const trap_key *key;
+    const trap_key *keys; /* NULL: all that are in force */
+    size_t n_keys;
+    const trap_key **by_line; /* them, sorted */
+    size_t n_sorted;
     bool fresh;
     int rc;
     vm_proto **found;
@@ -90,17 +93,46 @@ typedef struct search {
     trap_doomed traces;
 } search;
 
+static int compare_lines(const void *a, const void *b) {
+    int x = (*(const trap_key *const *)a)->line, y = (*(const trap_key *const *)b)->line;
+    return (x > y) - (x < y);
+}
+
+static bool sort_keys(search *s) {
+    const trap_key *keys = s->keys != NULL ? s->keys : s->e->keys;
+    size_t n = s->keys != NULL ? s->n_keys : s->e->n_keys;
+    const trap_key **sorted = realloc(s->by_line, (n + 1) * sizeof(*sorted));
+    if (sorted == NULL) return false;
+    s->by_line = sorted;
+    s->n_sorted = n;
+    for (size_t i = 0; i < n; i++) sorted[i] = &keys[i];
+    qsort(sorted, n, sizeof(*sorted), compare_lines);
+    return true;
+}
+
+/* With thousands of hooks and a hundred thousand functions only the keys within a function's lines are looked at. */
+static bool concerns(const search *s, const vm_proto *pt) {
+    size_t low = 0, high = s->n_sorted;
+    int first = vm_proto_first_line(pt), last = first + vm_proto_num_lines(pt);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (s->by_line[middle]->line < first) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (; low < s->n_sorted && s->by_line[low]->line <= last; low++) {
+        if (trap_key_matches(s->by_line[low], pt)) return true;
+    }
+    return false;
+}
+
 static bool collect_proto(void *object, void *arg) {
     search *s = arg;
-    const trap_engine *e = s->e;
-    const trap_key *keys = s->key != NULL ? s->key : e->keys;
-    size_t n = s->key != NULL ? 1 : e->n_keys;
-    for (size_t i = 0; i < n; i++) {
-        if (!trap_key_matches(&keys[i], object)) continue;
-        if (s->n < s->room) s->found[s->n] = object;
-        s->n++;
-        break;
-    }
+    if (!concerns(s, object)) return true;
+    if (s->n < s->room) s->found[s->n] = object;
+    s->n++;
     return true;
 }
 
@@ -173,6 +205,10 @@ static int search_body(lua_State *L) {
         s->found = lua_newuserdata(L, s->room * sizeof(*s->found));
         lua_createtable(L, (int)s->room, 0);
         s->n = s->traces.n = 0;
+        if (!sort_keys(s)) {
+            s->rc = LJINSPECT_ERR_NOMEM;
+            return 0;
+        }
         uint8_t white = vm_gc_white(L);
         vm_walk(&e->v, white, -1, stop, collect, s);
         if (s->n <= s->room) break;
@@ -195,10 +231,11 @@ static int search_body(lua_State *L) {
     return 0;
 }
 
-int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh) {
-    search s = {.e = e, .key = key, .fresh = fresh, .room = 64};
+int trap_search(trap_engine *e, lua_State *L, const trap_key *keys, size_t n, bool fresh) {
+    search s = {.e = e, .keys = keys, .n_keys = n, .fresh = fresh, .room = 64};
     int status = lua_cpcall(L, search_body, &s);
     trap_doomed_free(&s.traces);
+    free(s.by_line);
     if (status == 0) return s.rc;
     lua_pop(L, 1);
     return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
@@ -207,9 +244,9 @@ int trap_search(trap_engine *e, lua_State *L, const trap_key *key, bool fresh) {
 /* A function that the parser has just finished: nothing can have compiled it yet, so no traces need to be dropped,
  * which an event handler could not do. */
 int trap_hook_parsed(trap_engine *e, lua_State *L, vm_proto *pt) {
-    search s = {.e = e, .found = &pt, .n = 0, .room = 1};
-    collect_proto(pt, &s);
-    if (s.n == 0) {
+    bool any = false;
+    for (size_t i = 0; i < e->n_keys && !any; i++) any = trap_key_matches(&e->keys[i], pt);
+    if (!any) {
         trap_proto *stale = trap_find_proto(e, pt);
         if (stale != NULL) trap_drop_proto(e, stale, false);
         return 0;

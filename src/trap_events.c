@@ -1,6 +1,6 @@
 /*
  * What the program must not notice of traps, and what the engine must notice of the program: new functions (the
- * parser's "bc" event), compilation (the "trace" event), string.dump.
+ * parser's "bc" event) and compilation (the "trace" event). trap_stand_in.c is the same for functions of the program's.
  *
  * registry._VMEVENTS holds one handler per event (lib_jit.c: jit.attach). Ours stands in front of the program's, which
  * hangs in the same table under a name of ours, so that jit.attach(handler) finds and removes it there. Ours is put
@@ -30,8 +30,7 @@ static void run(lua_State *L, lua_CFunction body, event_job *job) {
                      status != 0 ? status : job->rc);
 }
 
-/* NULL where the engine went and could not take its handlers with it, for want of memory. */
-static trap_engine *engine_of(lua_State *L) {
+trap_engine *trap_engine_of(lua_State *L) {
     const char *why;
     const vm_layout *lay = vm_learn(&why);
     char *g = vm_ptr(L, VM_L_GLREF);
@@ -65,7 +64,7 @@ static int new_function(lua_State *L) {
 }
 
 static int on_bytecode(lua_State *L) {
-    event_job job = {.e = engine_of(L)};
+    event_job job = {.e = trap_engine_of(L)};
     uint64_t value = 0;
     if (lua_gettop(L) >= 1) memcpy(&value, vm_base(L), sizeof(value));
     if (job.e != NULL && vm_type_of(value) == VM_TYPE_PROTO) {
@@ -112,7 +111,7 @@ static int recording(lua_State *L) {
 }
 
 static int on_trace(lua_State *L) {
-    event_job job = {.e = engine_of(L)};
+    event_job job = {.e = trap_engine_of(L)};
     if (job.e != NULL && lua_type(L, 1) == LUA_TSTRING && strcmp(lua_tostring(L, 1), "start") == 0) {
         if (lua_isfunction(L, 3)) job.object = vm_func_proto(job.e->v.lay, lua_topointer(L, 3));
         trap_step_finish(job.e);
@@ -172,67 +171,6 @@ void trap_watch_code(trap_engine *e, lua_State *L) {
     if (e->v.lay->has_jit) attach_one(e, L, e->v.lay->trace_event, CHAINED_TRACE, on_trace);
 }
 
-/* ---- string.dump ------------------------------------------------------------------------------------------------- */
-
-static void all_traps(trap_engine *e, lua_State *L, bool in) {
-    for (size_t i = 0; i < e->proto_buckets; i++) {
-        for (trap_proto *p = e->protos[i]; p != NULL; p = p->next_in_bucket) {
-            if (!trap_alive(e, L, p)) continue;
-            if (in) {
-                trap_insert(e, p);
-            } else {
-                trap_extract(e, p);
-            }
-        }
-    }
-}
-
-/* Stands in for string.dump: a dump must hold the program's bytecode. */
-static int dump_clean(lua_State *L) {
-    const char *why;
-    const vm_layout *lay = vm_learn(&why);
-    trap_engine *e = engine_of(L);
-    if (e == NULL || !lua_isfunction(L, 1) || lua_iscfunction(L, 1)) return lay->string_dump(L);
-    trap_step_finish(e);
-    luaL_checkstack(L, 6, "dump");
-    lua_pushcfunction(L, lay->string_dump);
-    lua_insert(L, 1);
-    bool was = trap_hush(e);
-    all_traps(e, L, false);
-    int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-    all_traps(e, L, true);
-    trap_unhush(e, was);
-    return status != 0 ? lua_error(L) : lua_gettop(L);
-}
-
-/* The function object stays what it is, for whoever holds it; only the C function behind it changes. */
-static void set_c_function(lua_State *L, int index, lua_CFunction f) {
-    vm_set_ptr((void *)(uintptr_t)lua_topointer(L, index), VM_FUNC_F, (void *)(uintptr_t)f);
-}
-
-static void take_dump(trap_engine *e, lua_State *L) {
-    static const char *const way[] = {"_LOADED", "string", "dump"};
-    lua_pushvalue(L, LUA_REGISTRYINDEX);
-    for (size_t i = 0; i < sizeof(way) / sizeof(way[0]); i++) {
-        if (!lua_istable(L, -1)) break;
-        lua_pushstring(L, way[i]);
-        lua_rawget(L, -2);
-        lua_remove(L, -2);
-    }
-    if (lua_tocfunction(L, -1) == e->v.lay->string_dump) {
-        set_c_function(L, -1, dump_clean);
-        trap_set_part(e, L, TRAP_DUMP);
-    } else {
-        lua_pop(L, 1);
-    }
-}
-
-static void give_dump(trap_engine *e, lua_State *L) {
-    trap_push_part(e, L, TRAP_DUMP);
-    if (lua_tocfunction(L, -1) == dump_clean) set_c_function(L, -1, e->v.lay->string_dump);
-    lua_pop(L, 1);
-}
-
 /* ---- First and last hook ----------------------------------------------------------------------------------------- */
 
 /* LuaJIT tries again to compile what it gave up on meanwhile. */
@@ -258,13 +196,13 @@ void trap_first_hook(trap_engine *e, lua_State *L) {
     trap_set_part(e, L, TRAP_BEGIN);
     trap_set_part(e, L, TRAP_SENTINEL);
     trap_watch_code(e, L);
-    take_dump(e, L);
+    trap_stand_in(e, L);
 }
 
 void trap_last_hook(trap_engine *e, lua_State *L) {
     luaL_checkstack(L, 6, "last hook");
     detach_one(e, L, e->v.lay->bc_event, CHAINED_BC, on_bytecode);
     detach_one(e, L, e->v.lay->trace_event, CHAINED_TRACE, on_trace);
-    give_dump(e, L);
+    trap_stand_back(e, L);
     retry_loops(e, L);
 }

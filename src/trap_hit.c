@@ -45,7 +45,8 @@ static int grow_stack(lua_State *L) {
  */
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
     if (vm_stack_left(L) >= slots) return true;
-    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + 3 * TRAP_STACK > LUAI_MAXSTACK) {
+    if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + (ptrdiff_t)3 * TRAP_STACK >
+        LUAI_MAXSTACK) {
         return false;
     }
     bool was = trap_hush(e);
@@ -144,64 +145,6 @@ static trap_place *current_place(trap_engine *e, lua_State *L, trap_regs *r) {
     return alive ? p : NULL;
 }
 
-/* ---- Marks: was this instruction entered from its own line? (trap_place.c) -------------------------------------- */
-
-/* An open hash table by frame; the slot where the frame's mark is or would be. There is always an empty one. */
-static size_t mark_start(const trap_engine *e, const lua_State *L, ptrdiff_t base) {
-    uintptr_t key = ((uintptr_t)L >> 4) * 31 + (uintptr_t)(base >> 3);
-    return (size_t)(key * 0x9e3779b97f4a7c15u >> 20) & (e->cap_marks - 1);
-}
-
-static trap_mark *mark_of(const trap_engine *e, const lua_State *L, ptrdiff_t base) {
-    size_t i = mark_start(e, L, base);
-    while (e->marks[i].L != NULL && (e->marks[i].L != L || e->marks[i].base != base)) i = (i + 1) & (e->cap_marks - 1);
-    return &e->marks[i];
-}
-
-/* Marks of frames that an error ended stay until their place on the stack is used again: forget all before they become
- * too many. Where memory is short, an arrival more is reported. */
-static bool room_for_mark(trap_engine *e) {
-    enum { FIRST = 64, MOST = 1 << 18 };
-    if (e->n_marks * 2 < e->cap_marks) return true;
-    size_t n = e->cap_marks, cap = n == 0 ? FIRST : n * 2;
-    trap_mark *old = e->marks, *marks = calloc(cap > MOST ? FIRST : cap, sizeof(*marks));
-    if (marks == NULL) return false;
-    e->marks = marks;
-    e->cap_marks = cap > MOST ? FIRST : cap;
-    if (cap > MOST) e->n_marks = n = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (old[i].L != NULL) *mark_of(e, old[i].L, old[i].base) = old[i];
-    }
-    free(old);
-    return true;
-}
-
-static void remove_mark(trap_engine *e, trap_mark *m) {
-    size_t mask = e->cap_marks - 1, hole = (size_t)(m - e->marks);
-    e->n_marks--;
-    for (size_t i = (hole + 1) & mask; e->marks[i].L != NULL; i = (i + 1) & mask) {
-        size_t start = mark_start(e, e->marks[i].L, e->marks[i].base);
-        if (((i - start) & mask) < ((i - hole) & mask)) continue; /* it stands between its start and here */
-        e->marks[hole] = e->marks[i];
-        hole = i;
-    }
-    e->marks[hole].L = NULL;
-}
-
-static bool arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p) {
-    ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
-    trap_mark *m = e->cap_marks != 0 ? mark_of(e, L, base) : NULL;
-    bool found = m != NULL && m->L != NULL;
-    bool inner = p->mixed && found && m->proto == p->proto && m->line == p->line && m->at < p->at;
-    if (p->mark && (found || room_for_mark(e))) {
-        if (!found) e->n_marks++;
-        *mark_of(e, L, base) = (trap_mark){.L = L, .base = base, .proto = p->proto, .at = p->at, .line = p->line};
-    } else if (found) {
-        remove_mark(e, m);
-    }
-    return p->report && !inner;
-}
-
 /* ---- Steps ------------------------------------------------------------------------------------------------------ */
 
 /*
@@ -248,10 +191,7 @@ void trap_step_finish(trap_engine *e) {
     if (e->step.hookmask_off != 0) e->v.g[e->v.lay->g_hookmask] = (char)(trap_hookmask(e) | e->step.hookmask_off);
     trap_proto *p = e->step.proto;
     if (p == NULL) return;
-    for (uint32_t i = 0; i < p->n_places; i++) { /* the step may have rewritten instructions */
-        trap_place *place = &p->places[i];
-        if (place->how != TRAP_SLOT && !trap_is_trap(e, VM_INS_OP(*place->at))) place->opcode = VM_INS_OP(*place->at);
-    }
+    trap_reread(e, p);
     trap_insert(e, p);
 }
 
@@ -356,6 +296,20 @@ static uintptr_t return_begin(trap_engine *e, lua_State *L, const trap_regs *r, 
     return e->v.lay->rethook;
 }
 
+/* ---- What filters ask ---------------------------------------------------------------------------------------------- */
+
+static uint64_t site_of(const trap_place *p) {
+    return (uint64_t)p->proto->serial << 32 | (uint64_t)(p->at - vm_proto_code(p->proto->pt));
+}
+
+/* lj_debug.c, debug_localname: the n-th active local is in the n-th slot. */
+bool trap_push_locals(engine *base, lua_State *L, int n) {
+    const trap_engine *e = (const trap_engine *)(const void *)base;
+    if (L != e->hit_L) return false;
+    vm_push_slots(L, (const char *)vm_ptr(L, VM_L_STACK) + e->hit_base, n);
+    return true;
+}
+
 /* ---- Traps ------------------------------------------------------------------------------------------------------ */
 
 uintptr_t trap_enter(trap_regs *r) {
@@ -375,11 +329,15 @@ uintptr_t trap_enter(trap_regs *r) {
             p->proto->n_old_iloops = 0;
             trap_abort_recording(e, L);
         }
-        if (arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {
+        if (trap_arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {
             trap_callout c = {.line = p->line};
             c.source = vm_proto_source(p->proto->pt, &c.source_len);
-            e->base.at = p->at;
+            e->base.site = site_of(p);
+            e->hit_L = L;
+            e->hit_base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
             trap_call_out(e, L, &c);
+            e->hit_L = NULL;
+            e->base.site = 0;
             if (e->closed) {
                 free(e);
                 r->base = vm_base(L);

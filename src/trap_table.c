@@ -117,6 +117,13 @@ void trap_extract(trap_engine *e, trap_proto *p) {
     }
 }
 
+void trap_reread(const trap_engine *e, trap_proto *p) {
+    for (uint32_t i = 0; i < p->n_places; i++) {
+        trap_place *place = &p->places[i];
+        if (place->how != TRAP_SLOT && !trap_is_trap(e, VM_INS_OP(*place->at))) place->opcode = VM_INS_OP(*place->at);
+    }
+}
+
 /* A return that is no place any more does not come a second time (trap_hit.c). */
 static void forget_return(trap_engine *e) {
     if (e->ret.L != NULL && trap_find_place(e, e->ret.pc - 1) == NULL) e->ret.L = NULL;
@@ -191,6 +198,7 @@ trap_proto *trap_add_proto(trap_engine *e, vm_proto *pt) {
         return NULL;
     }
     p->pt = pt;
+    p->serial = ++e->last_serial;
     p->end = (const char *)(vm_proto_code(pt) + vm_proto_size(pt));
     if (!remember_loops(e->v.lay, p)) {
         free(p);

@@ -113,7 +113,7 @@ uintptr_t trap_wake(trap_regs *r) {
     trap_step_finish(e);
     trap_unwake(e);
     char *top = r->base + 8 * (r->d - 1); /* d: arguments + 1 */
-    if (may_apply(e) && (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= 8 * TRAP_STACK) {
+    if (may_apply(e) && (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= (ptrdiff_t)8 * TRAP_STACK) {
         trap_sync_state(L, r, (uint32_t)r->d - 1);
         trap_callout c = {.line = 0};
         trap_call_out(e, L, &c);

@@ -5,6 +5,7 @@
 #   luajit    the system's luajit command and library
 #   luajit2   OpenResty's, from DEBS
 #   debs      what cmake/fetch-debs.sh unpacks: luajit2, nginx and its Lua module
+#   sources   what cmake/fetch-sources.sh unpacks: the sources of both; the first ARGUMENT is one of them
 #   nm, cxx   a tool of the compiler
 #   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
 # Exit status: the command's; 77 when the need is not met, or 1 where LJINSPECT_NO_SKIP is set.
@@ -52,6 +53,10 @@ luajit2)
 debs)
     [ -x "$debs/usr/sbin/nginx" ] || skip "nothing in $debs; cmake/fetch-debs.sh unpacks there what this needs"
     needs_command curl " (Debian: curl)"
+    ;;
+sources)
+    [ -e "$2/done" ] || skip "no sources of $(basename "$2"); cmake/fetch-sources.sh unpacks them"
+    needs_command make " (Debian: make)"
     ;;
 nm) needs_command nm " (Debian: binutils)" ;;
 cxx)

@@ -163,7 +163,7 @@ static bool learn_table(lua_State *S, vm_layout *lay, uintptr_t *off, uintptr_t 
     lay->g_dispatchmode = lay->g_hookmask + 1; /* next to it in lj_obj.h */
     bool ok = mode_is(S, lay, LUA_MASKCOUNT, VM_MODE_INS) && mode_is(S, lay, LUA_MASKLINE, VM_MODE_INS) &&
               mode_is(S, lay, LUA_MASKRET, VM_MODE_RET) && mode_is(S, lay, LUA_MASKCALL, VM_MODE_CALL);
-    if (ok && (n = snapshot(g, on)) >= at + lay->static_at) {
+    if (ok && snapshot(g, on) >= at + lay->static_at) {
         lay->callhook = on[at + lay->static_len];
         for (unsigned i = lay->static_len; i < lay->dynamic_len; i++) ok = ok && on[at + i] == lay->callhook;
         ok = ok && memcmp(on + at, off + at, lay->static_len * sizeof(uintptr_t)) == 0;
@@ -184,7 +184,7 @@ static bool check_running(lua_State *S, const vm_layout *lay) {
 }
 
 bool vm_learn_dispatch(lua_State *S, vm_layout *lay, const char **why) {
-    uintptr_t *words = lua_newuserdata(S, 2 * WORDS * sizeof(uintptr_t));
+    uintptr_t *words = lua_newuserdata(S, (size_t)2 * WORDS * sizeof(uintptr_t));
     if (!learn_table(S, lay, words, words + WORDS, why)) return false;
     *why = "the C function call's code is not the one we know";
     return decode_funcc(lay, (const uint8_t *)lay->func_handler[0][6]) && check_running(S, lay);

@@ -118,6 +118,16 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
         !learn_event(S, lay, "trace", &lay->trace_event, why)) {
         return false;
     }
+    static const char *const names[] = {"on", "off"};
+    lua_CFunction *const switches[] = {&lay->jit_on, &lay->jit_off};
+    for (size_t i = 0; i < 2; i++) {
+        lua_getfield(S, -1, names[i]);
+        *switches[i] = lua_tocfunction(S, -1);
+        *why = "jit.on and jit.off are not the functions we know";
+        if (*switches[i] == NULL || vm_ptr(lua_topointer(S, -1), VM_FUNC_F) != (void *)(uintptr_t)*switches[i])
+            return false;
+        lua_pop(S, 1);
+    }
     lua_settop(S, 0);
 
     *why = "the JIT's marks on functions were not found";

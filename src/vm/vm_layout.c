@@ -29,6 +29,11 @@ static bool object_on_top(lua_State *S, int type) {
     return vm_u8(object, VM_GC_TYPE) == type && top_slot(S) == tagged(object, type);
 }
 
+/* So many stack slots, in bytes. */
+static ptrdiff_t slots(int n) {
+    return (ptrdiff_t)sizeof(uint64_t) * n;
+}
+
 /* The words of lua_State; S runs a C function that was called in protected mode. */
 static bool check_state(lua_State *S, const char **why) {
     char state[96];
@@ -37,14 +42,13 @@ static bool check_state(lua_State *S, const char **why) {
     if (!vm_read(S, state, sizeof(state)) || vm_u8(state, VM_GC_TYPE) != VM_TYPE_THREAD) return false;
     const char *base = vm_ptr(state, VM_L_BASE), *top = vm_ptr(state, VM_L_TOP);
     const char *stack = vm_ptr(state, VM_L_STACK), *maxstack = vm_ptr(state, VM_L_MAXSTACK);
-    if (!(stack < base && base <= top && top < maxstack) || top - base != 8 * lua_gettop(S)) return false;
+    if (!(stack < base && base <= top && top < maxstack) || top - base != slots(lua_gettop(S))) return false;
     if (!vm_read((void *)((uintptr_t)vm_ptr(state, VM_L_CFRAME) & ~(uintptr_t)3), frame, sizeof(frame))) return false;
     if (frame[VM_CFRAME_L] != (uintptr_t)S) return false;
 
-    uint64_t slot;
+    lua_Number n;
     lua_pushnumber(S, 1234.5);
-    lua_Number n = lua_tonumber(S, -1);
-    if (vm_top(S) - base != 8 * lua_gettop(S) || !vm_read(vm_top(S) - 8, &slot, 8) || memcmp(&slot, &n, 8) != 0) {
+    if (vm_top(S) - base != slots(lua_gettop(S)) || !vm_read(vm_top(S) - sizeof(n), &n, sizeof(n)) || n != 1234.5) {
         return false;
     }
     if (!lua_checkstack(S, 500) || vm_stack_left(S) < 500) return false;
@@ -163,7 +167,7 @@ static void pc_hook(lua_State *S, lua_Debug *ar) {
         c->seen++;
         c->ok = c->ok && vm_cframe(S)[VM_CFRAME_L] == (uintptr_t)S && at % sizeof(vm_ins) == 0 && index > 0 &&
                 index < vm_proto_size(pt) && vm_proto_line(pt, index) == top.currentline &&
-                vm_proto_has_line(pt, top.currentline) && vm_top(S) >= vm_base(S) + 8 * (int)vm_u8(pt, VM_PT_FRAMESIZE);
+                vm_proto_has_line(pt, top.currentline) && vm_top(S) >= vm_base(S) + slots(vm_u8(pt, VM_PT_FRAMESIZE));
     }
     lua_pop(S, 1);
 }

@@ -27,7 +27,7 @@ typedef struct vm_layout {
     uint8_t flag_nojit, flag_iloop; /* bits of GCproto.flags; 0 where the JIT is compiled out */
     bool has_traces;                /* compiled code can be told apart (vm_trace.c); else all of it must be dropped */
     uint8_t ir_kgc;                 /* IR opcode of a constant object */
-    lua_CFunction string_dump;
+    lua_CFunction string_dump, jit_on, jit_off;
     int bc_event, trace_event; /* indices of these events' handlers in registry._VMEVENTS; 0: compiled out */
     ptrdiff_t g_vmevmask;      /* cache of the events that have a handler */
 } vm_layout;

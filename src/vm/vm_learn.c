@@ -57,10 +57,32 @@ static int on_panic(lua_State *S) {
     longjmp(*(jmp_buf *)vm_recall(S, &way_out), 1);
 }
 
+/* Much more than learning needs. */
+static int take_memory(lua_State *S) {
+    lua_newuserdata(S, 4 << 20);
+    return 0;
+}
+
+/* False if the VM panicked: it stays as it is then, nothing can be done with it any more. */
+static bool run_steps(lua_State *S, struct learning *job, int *status) {
+    jmp_buf back;
+    if (setjmp(back) != 0) return false;
+    vm_note note = {.key = &way_out, .value = &back};
+    *status = lua_cpcall(S, vm_remember, &note);
+    if (*status == 0) {
+        lua_atpanic(S, on_panic);
+        *status = lua_cpcall(S, learn_steps, job);
+    }
+    /* A step that finds no memory may take that for a LuaJIT it does not understand. */
+    if (*status == 0 && !job->ok) *status = lua_cpcall(S, take_memory, NULL);
+    lua_close(S);
+    return true;
+}
+
 vm_learned vm_learn_all(vm_layout *lay, const char **why) {
     struct learning job = {.lay = lay, .why = why, .ok = false};
-    jmp_buf back;
     uint8_t byte = 1, copy = 0;
+    int status = 0;
     if (!vm_read(&byte, &copy, 1) || copy != 1) {
         *why = "the process may not look at its own memory through a pipe, or has no file descriptors left";
         return VM_LATER;
@@ -70,22 +92,17 @@ vm_learned vm_learn_all(vm_layout *lay, const char **why) {
         *why = "no scratch VM can be made";
         return VM_LATER;
     }
-    if (setjmp(back) != 0) {
-        *why = "the scratch VM panicked"; /* and stays as it is: nothing can be done with it any more */
+    if (!run_steps(S, &job, &status)) {
+        *why = "the scratch VM panicked";
         return VM_UNKNOWN;
     }
-    vm_note note = {.key = &way_out, .value = &back};
-    int status = lua_cpcall(S, vm_remember, &note);
-    if (status == 0) {
-        lua_atpanic(S, on_panic);
-        status = lua_cpcall(S, learn_steps, &job);
-    }
-    lua_close(S);
+    if (status == 0 && job.ok) return VM_LEARNED;
     if (status == LUA_ERRMEM) {
         *why = "no memory for a scratch VM";
         return VM_LATER;
     }
-    return status == 0 && job.ok ? VM_LEARNED : VM_UNKNOWN;
+    if (status != 0) *why = "an experiment in the scratch VM raised an error";
+    return VM_UNKNOWN;
 }
 
 /*

@@ -69,6 +69,12 @@ static inline char *vm_base(lua_State *L) {
 static inline char *vm_top(lua_State *L) {
     return vm_ptr(L, VM_L_TOP);
 }
+/* Push the `n` stack slots that begin at `slot`; there is room for them above the top. */
+static inline void vm_push_slots(lua_State *L, const char *slot, int n) {
+    size_t size = (size_t)n * sizeof(uint64_t);
+    memcpy(vm_top(L), slot, size);
+    vm_set_ptr(L, VM_L_TOP, vm_top(L) + size);
+}
 /* Free stack slots above the top before the stack must grow. */
 static inline ptrdiff_t vm_stack_left(lua_State *L) {
     return ((char *)vm_ptr(L, VM_L_MAXSTACK) - vm_top(L)) / (ptrdiff_t)sizeof(lua_Number);

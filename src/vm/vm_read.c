@@ -9,6 +9,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vm.h"
@@ -18,7 +19,7 @@ enum { PAGE = 4096 }; /* or a part of one; a pipe holds at least a page (pipe(7)
 /* All or nothing: a piece does not cross into another page. */
 static bool copy_piece(const int *ends, const char *from, char *to, size_t len) {
     ssize_t n;
-    do n = write(ends[1], from, len);
+    do n = syscall(SYS_write, ends[1], from, len); /* not write(): sanitizers would look at the memory first */
     while (n < 0 && errno == EINTR);
     if (n != (ssize_t)len) return false;
     do n = read(ends[0], to, len);

@@ -43,5 +43,45 @@ end
 print(("\nSetting hooks among 100,000 functions, engine %s, %d rounds\n  %-45s %12s %12s"):format(ljinspect.status().engine,
     rounds, "", "set ms", "unset ms"))
 measure("one hook", 1)
-measure("100 hooks", 100)
+measure("100 hooks, one by one", 100)
+
+-- The same by a hooks file, in force as a whole; and by an empty one.
+local function measure_file(title, hooks)
+    local dir = os.tmpname()
+    os.remove(dir)
+    local made = os.execute("mkdir -m 700 " .. dir)
+    assert(made == 0 or made == true) -- true with LUAJIT_ENABLE_LUA52COMPAT
+    local path = dir .. "/hooks.lua"
+    local function write(text)
+        local f = assert(io.open(path, "w"))
+        f:write(text)
+        f:close()
+    end
+    local text = { "local set = require('ljinspect').set_hook" }
+    for i = 1, hooks do
+        text[i + 1] = ("set('module50.lua', %d, nil, function() return false end)"):format(3 + 4 * i)
+    end
+    text = table.concat(text, "\n")
+    ljinspect.set_logger(function() end)
+    write("")
+    assert(ljinspect.watch { file = path, delay = 86400, poll = true })
+    ljinspect.poll()
+    local set, unset = {}, {}
+    for r = 1, rounds do
+        write(text .. " -- " .. r)
+        local t0 = now()
+        assert(ljinspect.poll())
+        set[r] = now() - t0
+        write("-- " .. r)
+        t0 = now()
+        assert(ljinspect.poll())
+        unset[r] = now() - t0
+    end
+    ljinspect.destroy()
+    os.execute("rm -r " .. dir)
+    print(("  %-45s %12.3f %12.3f"):format(title, median(set), median(unset)))
+end
+measure_file("a hooks file with 1 hook", 1)
+measure_file("a hooks file with 100 hooks", 100)
+measure_file("a hooks file with 1,000 hooks", 1000)
 assert(kept[50][1](1, 2) == 3)

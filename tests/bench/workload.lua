@@ -17,6 +17,7 @@ local function limit_key(ctx, conf)
     return key
 end
 M.hook_line = 16
+M.hooked = limit_key
 
 local function headers(ctx, n)
     local out = {}

@@ -28,7 +28,7 @@ make_luajit() {
     local stamp="$source $optimise $flags"
     [ "$(cat "$tree/built" 2>/dev/null)" = "$stamp" ] && return
     rm -rf "$tree" && cp -a "$source" "$tree" || return 1
-    make -C "$tree/src" -j2 BUILDMODE=static CC="$CC" CCOPT="$optimise -fomit-frame-pointer" XCFLAGS="$flags" \
+    make -C "$tree/src" -j2 BUILDMODE=static CC="$CC" CCDEBUG= CCOPT="$optimise -fomit-frame-pointer" XCFLAGS="$flags" \
         >"$tree/make.log" 2>&1 || { tail -n 5 "$tree/make.log"; return 1; }
     echo "$stamp" >"$tree/built"
 }
@@ -58,7 +58,12 @@ module_tests() {
     local test
     for test in "$root"/tests/module/*.lua; do
         case $engine,$test in line,*/engine.lua) continue ;; esac # says that the engine asked for is in use
-        luajit "$test" >"$tree/module.log" 2>&1 || fail "module test $(basename "$test"): $(tail -n 4 "$tree/module.log")"
+        luajit "$test" >"$tree/module.log" 2>&1
+        case $? in
+        0) ;;
+        77) echo "$variant: module test $(basename "$test") $(tail -n 1 "$tree/module.log")" ;;
+        *) fail "module test $(basename "$test"): $(tail -n 4 "$tree/module.log")" ;;
+        esac
     done
 }
 
@@ -66,7 +71,7 @@ module_tests() {
 unit_tests() {
     local test wraps
     for test in vm_learn vm_attach; do
-        wraps=$(sed -n 's/^[^(]*[ *]__wrap_\([A-Za-z_]*\)(.*;/-Wl,--wrap=\1/p' "$root/tests/unit/test_$test.c")
+        wraps=$(sed -n 's/^[^(]*[ *]__wrap_\([A-Za-z0-9_]*\)(.*;/-Wl,--wrap=\1/p' "$root/tests/unit/test_$test.c")
         case $flags in *LUA_USE_ASSERT*) export LJINSPECT_LUAJIT_ASSERTS=1 ;; *) unset LJINSPECT_LUAJIT_ASSERTS ;; esac
         # shellcheck disable=SC2046,SC2086
         $CC -std=c11 -D_GNU_SOURCE= -O1 -g -I"$root/src" -I"$root/include" -I"$tree/src" $(pkg-config --cflags cmocka) \

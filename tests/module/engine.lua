@@ -1,8 +1,68 @@
--- The engine that was asked for is the one that works, so that a test run under an engine's name is a test of it.
+-- The engine that was asked for is the one that works, so that a test run under an engine's name is a test of it; and the
+-- choice from within.
 local check = dofile((arg[0]:match("^(.*)/") or ".") .. "/lib/check.lua")
 local ljinspect = require "ljinspect"
+local log = {}
+ljinspect.set_logger(function(level, message) log[#log + 1] = level .. " " .. message end)
 
+local asked = os.getenv("LJINSPECT_ENGINE")
+if asked == "" then asked = nil end
 ljinspect.set_hook("nowhere.lua", 1, nil, function() end)
-check.equal(ljinspect.status().engine, os.getenv("LJINSPECT_ENGINE") or "line")
+check.equal(ljinspect.status().engine, asked or ljinspect.status().engine)
+
+local function text(...)
+    local ok, message = ...
+    return tostring(ok) .. " " .. tostring(message)
+end
+local other = asked == "line" and "trap" or "line"
+check.equal(text(ljinspect.set_engine(other)), "nil not possible from here", "a hook is set")
+check.equal(text(ljinspect.set_engine(asked)), "true nil", "the one that works already")
 ljinspect.unset_all()
+check.equal(pcall(ljinspect.set_engine, "tarp"), false)
+check.equal(pcall(ljinspect.set_engine, {}), false)
+
+local function handler(a)
+    local b = a + 1
+    return b -- HOOK
+end
+local here, line = debug.getinfo(1, "S").source, 0
+for content in io.lines(here:sub(2)) do
+    line = line + 1
+    if content:match("return b %-%- HOOK") then break end
+end
+local hits = 0
+local function count(engine)
+    hits = 0
+    check.equal(ljinspect.status().engine, engine)
+    ljinspect.set_hook(here, line, nil, function() hits = hits + 1 return false end)
+    for i = 1, 100 do check.equal(handler(i), i + 1) end
+    ljinspect.unset_all()
+    for i = 1, 100 do handler(i) end
+    check.equal(hits, 100, engine)
+end
+for _ = 1, 3 do
+    for _, engine in ipairs { "line", "trap", "line" } do
+        if engine == "line" or asked == "trap" or ljinspect.set_engine("trap") then
+            check.equal(text(ljinspect.set_engine(engine)), "true nil")
+            count(engine)
+        else
+            check.matches(text(ljinspect.set_engine("trap")), "^nil ")
+            count("line")
+        end
+    end
+end
+
+-- from a filter, and while a file is watched
+ljinspect.set_hook(here, line, nil, function() check.equal(text(ljinspect.set_engine("trap")), "nil not possible from here") end)
+handler(1)
+local name = os.tmpname()
+check.equal(ljinspect.watch { file = name, delay = 86400, poll = true }, true)
+check.equal(text(ljinspect.set_engine("line")), ljinspect.status().engine == "line" and "true nil" or "nil not possible from here")
+check.equal(text(ljinspect.set_engine(ljinspect.status().engine == "line" and "trap" or "line")), "nil not possible from here")
+ljinspect.destroy()
+os.remove(name)
+
+-- the best one
+check.equal(text(ljinspect.set_engine()), "true nil")
+if asked == "trap" then check.equal(ljinspect.status().engine, "trap") end
 check.done()

@@ -445,6 +445,75 @@ function tests.jit_switches_lose_no_hits()
   equal(count "switch", 0, "hits")
 end
 
+-- Whether LuaJIT begins to compile the loop of f.
+local function compiles(f)
+  local begun = false
+  local function on_trace(what, _, func) if what == "start" and func == f then begun = true end end
+  jit.attach(on_trace, "trace")
+  for _ = 1, 20 do f(200) end
+  jit.attach(on_trace)
+  return begun
+end
+
+function tests.jit_off_and_on_of_a_hooked_function_outlive_the_hook()
+  if not jit_on then return end
+  local function family()
+    return function(n)
+      local s = 0
+      for i = 1, n do
+        s = s + i --@ownswitch
+      end
+      return s
+    end
+  end
+  local function self(n, switch)
+    local s = 0
+    for i = 1, n do s = s + i end --@selfswitch
+    if switch then switch(true) end
+    return s
+  end
+  local f = family()
+  assert(compiles(f), "compiled before")
+  armed "ownswitch"
+  jit.off(f)
+  equal(f(100), 5050, "result")
+  equal(count "ownswitch", 100, "hits after jit.off")
+  off "ownswitch"
+  assert(not compiles(f), "switched off while hooked")
+
+  armed "ownswitch" -- LuaJIT has given up on the loop by now, as it is switched off
+  jit.on(f)
+  f(100)
+  equal(count "ownswitch", 100, "hits after jit.on")
+  off "ownswitch"
+  assert(compiles(f), "switched on while hooked")
+
+  armed "ownswitch"
+  jit.off(family, true) -- with the functions inside it
+  off "ownswitch"
+  assert(not compiles(f), "switched off through the outer function")
+  jit.on(family, true)
+  assert(compiles(f), "switched on through the outer function")
+
+  armed "selfswitch"
+  self(10, jit.off)
+  off "selfswitch"
+  count "selfswitch"
+  assert(not compiles(self), "switched itself off")
+  armed "selfswitch"
+  self(10, jit.on)
+  equal(count "selfswitch", 10, "hits")
+  off "selfswitch"
+  assert(compiles(self), "switched itself on")
+
+  armed "selfswitch"
+  for _, wrong in ipairs { print, 7, "f" } do assert(not pcall(jit.off, wrong)) end
+  jit.off() jit.on()
+  self(10)
+  equal(count "selfswitch", 10, "hits after wrong calls")
+  off "selfswitch"
+end
+
 function tests.a_branch_that_is_not_recorded_is_right_after_jit_on()
   if not jit_on then return end
   local function f(n, k)

@@ -47,21 +47,23 @@ status=$?
 status=$?
 [ $status = 0 ] || [ $status = 77 ] || { cat "$OUT/memory.out"; fail memory; }
 
-echo 'require "ffi"' >"$OUT/has_ffi.lua"
-"$OUT/harness" plain "$OUT/has_ffi.lua" "$OUT/has_ffi.counts" >/dev/null 2>&1 && has_ffi=1 || has_ffi=0
+echo 'print((pcall(require, "ffi")))' >"$OUT/has_ffi.lua"
+has_ffi=$("$OUT/harness" plain "$OUT/has_ffi.lua" "$OUT/has_ffi.counts" 2>&1)
+case $has_ffi in true | false) ;; *) fail "whether there is an FFI: $has_ffi" ;; esac
 
 # Output as without hooks; as many hits on each line as arrivals, where the way of running keeps all hooks armed.
 total=0
 cd "$here/programs" || exit 2
 for program in *.lua; do
     name=${program%.lua}
-    [ "$name" != ffi ] || [ "$has_ffi" = 1 ] || {
+    [ "$name" != ffi ] || [ "$has_ffi" = true ] || {
         echo "ffi: not run, this LuaJIT has no FFI"
         continue
     }
     counted=1
     case $name in overflow | sethook | profile | names) counted=0 ;; esac
     "$OUT/harness" plain "$program" "$OUT/$name.plain.counts" >"$OUT/$name.plain" 2>&1 || fail "$name plain"
+    ! grep '^error: ' "$OUT/$name.plain" || fail "$name plain: the program does not come to its end"
     [ $counted = 0 ] || "$OUT/harness" oracle "$program" "$OUT/$name.oracle.counts" >"$OUT/$name.oracle" 2>&1 ||
         fail "$name oracle"
     for mode in $MODES; do

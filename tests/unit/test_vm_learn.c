@@ -7,6 +7,7 @@
  */
 #include "support.h"
 
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "vm/vm_learn.h"
@@ -141,6 +142,33 @@ int __wrap_luaopen_jit(lua_State *L) {
     return n;
 }
 
+/* The scratch VM's allocation with this number, counted from when the VM is there, fails, and so do all after it; 0:
+ * none. (LuaJIT of 2022 crashes where lua_newstate() itself finds no memory.) */
+static long fail_from;
+static long allocations;
+
+static void *ending_memory(void *ud, void *p, size_t old, size_t size) {
+    (void)ud;
+    if (size == 0) {
+        free(p);
+        return NULL;
+    }
+    if (size > old && ++allocations >= fail_from && fail_from > 0) return NULL;
+    return realloc(p, size);
+}
+
+lua_State *__real_luaL_newstate(void);
+lua_State *__wrap_luaL_newstate(void);
+lua_State *__wrap_luaL_newstate(void) {
+    long from = fail_from;
+    if (from == 0) return __real_luaL_newstate();
+    fail_from = 0;
+    lua_State *S = lua_newstate(ending_memory, NULL);
+    fail_from = from;
+    allocations = 0;
+    return S;
+}
+
 static void look_different(enum call call, int nth, size_t at, uint8_t flip) {
     memset(&seam, 0, sizeof seam);
     seam.call = call;
@@ -183,6 +211,7 @@ static try learn_there(void) {
     assert_true(pid >= 0);
     if (pid == 0) {
         const char *why = "";
+        for (int number = 1; number < SIGRTMIN; number++) signal(number, SIG_DFL); /* cmocka's */
         alarm(30);
         memset(&lay, 0, sizeof lay);
         vm_learned learned = vm_learn_all(&lay, &why);
@@ -460,6 +489,24 @@ static void whatever_is_changed_is_refused_or_does_not_matter(void **state) {
     assert_true(results[REFUSED] > 0);
 }
 
+/* The first allocation that fails is one after the other of the first ones, then each tenth. */
+static void without_memory_it_is_tried_again_later(void **state) {
+    long results[CRASHED + 1] = {0};
+    (void)state;
+    look_different(NONE, 0, 0, 0);
+    for (fail_from = 1; results[SAME] == 0 && fail_from < 5000; fail_from += fail_from < 40 ? 1 : 10) {
+        try t = learn_there();
+        results[t.result]++;
+        if (t.result == REFUSED || t.result == WRONG || t.result == CRASHED) {
+            print_message("without allocation %ld: %s %s\n", fail_from, RESULTS[t.result], t.why);
+        }
+    }
+    fail_from = 0;
+    assert_int_equal(results[REFUSED] + results[WRONG] + results[CRASHED], 0);
+    assert_int_equal(results[SAME], 1);
+    assert_true(results[LATER] > 40);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learning_twice_gives_the_same),
@@ -475,6 +522,7 @@ int main(void) {
         cmocka_unit_test(other_libraries_are_refused),
         cmocka_unit_test(other_marks_of_the_jit_are_refused),
         cmocka_unit_test(other_orders_of_opcodes_are_refused),
+        cmocka_unit_test(without_memory_it_is_tried_again_later),
         cmocka_unit_test(whatever_is_changed_is_refused_or_does_not_matter),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -26,7 +26,7 @@ end
 if ok then profile.stop() end
 print(r, not ok or samples > 0)
 -- coverage, as luacov does it; compiled code calls no hooks, and without a profiler there still is some
-if jit then jit.flush() end
+pcall(jit.flush)
 local seen = {}
 debug.sethook(function(_, line)
   local src = debug.getinfo(2, "S").short_src

@@ -66,7 +66,7 @@ for i = 1, 50 do
   end))
 end
 for _, m in ipairs { "l", "r", "c" } do
-  local n = 3
+  local n = 12
   debug.sethook(function() n = n - 1 if n == 0 then debug.sethook() error("stop " .. m, 0) end end, m)
   print(pcall(function()
     for i = 1, 10 do
