@@ -285,7 +285,7 @@ static void open_engine(lua_State *L, context *c, void *arg) {
 
 int context_set_engine(context *c, lua_State *L, const engine_class *class) {
     if (c->engine->class == class) return 0;
-    if (c->file != NULL || c->staged != NULL || c->applying || hooks_dispatching(c->hooks) ||
+    if (c->file != NULL || c->staged != NULL || c->applying || c->in_hit || hooks_dispatching(c->hooks) ||
         hooks_count(c->hooks) > 0) {
         return LJINSPECT_ERR_BUSY;
     }
