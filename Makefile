@@ -1,11 +1,13 @@
 # make demo    watch a breakpoint print a live program's locals
 # make test    run all tests
-# Both install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
+# make stress  nginx under load for a minute or two while hooks change
+# make torture run programs with hooks on every line for TORTURE_SECONDS, random things from TORTURE_SEED on
+# All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
 
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test bench install-deps clean
+.PHONY: all demo test stress torture bench install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -24,9 +26,21 @@ demo:
 test:
 	@cmake/install-deps.sh test
 	@cmake/fetch-debs.sh build/debs || echo "Tests with luajit2 and nginx will be skipped."
+	@tests/torture/fetch.sh || echo "The torture of programs from Debian will be skipped."
 	@cmake --preset default -B $(BUILD) --log-level=WARNING -DLJINSPECT_TESTS=ON $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) --parallel $(JOBS)
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+
+TORTURE_SECONDS = 1800
+TORTURE_SEED = $(shell date +%s)
+torture:
+	@cmake/install-deps.sh test
+	@cmake/fetch-debs.sh build/debs
+	@tests/torture/fetch.sh
+	@cmake --preset default -B $(BUILD) --log-level=WARNING -DLJINSPECT_TESTS=ON $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD) --parallel $(JOBS) --target torture >/dev/null
+	@tests/torture/long.sh "tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize=" \
+		$(TORTURE_SECONDS) $(TORTURE_SEED) $(BUILD)/tests/torture
 
 # Speed with and without hooks, under the system's LuaJIT; ENGINE=line measures that engine.
 BENCH = LJINSPECT_ENGINE=$(ENGINE) tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= luajit
@@ -40,9 +54,17 @@ bench: all
 	else echo "How long opening the trap engine takes: not measured, this build has none."; fi
 	@$(BENCH) luajit tests/bench/change.lua
 
+# nginx at full load for a minute while its hooks change, with each engine.
+STRESS = LJINSPECT_STRESS_SECONDS=60 tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= debs
+stress: all
+	@cmake/fetch-debs.sh build/debs
+	@LJINSPECT_ENGINE=line $(STRESS) tests/hosts/stress/run.sh
+	@LJINSPECT_ENGINE=trap $(STRESS) tests/hosts/stress/run.sh
+
 install-deps:
 	@cmake/install-deps.sh test
 	@cmake/fetch-debs.sh build/debs
+	@tests/torture/fetch.sh
 
 clean:
 	rm -rf build build-clang build-asan build-tsan build-release

@@ -1,16 +1,19 @@
 #!/bin/sh
-# Unpack Debian packages that cannot be installed beside the system's LuaJIT: fetch-debs.sh [DIRECTORY]
+# Unpack Debian packages that cannot be installed beside the system's LuaJIT: fetch-debs.sh [DIRECTORY [PACKAGE...]]
 #
-# OpenResty's luajit2 and Debian's luajit conflict, and nginx's Lua module depends on luajit2. So these are downloaded
-# and unpacked into DIRECTORY/root (default: build/debs), a tree like that of "/". Nothing on the system changes. When
-# it is all there already, nothing happens.
+# OpenResty's luajit2 and Debian's luajit conflict, and nginx's Lua module depends on luajit2. So these, and the other
+# programs that are tested, are downloaded and unpacked into DIRECTORY/root (default: build/debs), a tree like that of
+# "/". Nothing on the system changes. When it is all there already, nothing happens. Other packages than these can be
+# named, without what they depend on.
 set -eu
 cd "${0%/*}/.."
 debs=${1:-build/debs}
 packages="luajit2 libluajit2-5.1-2 libluajit2-5.1-common
-    nginx nginx-common libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache lua-cjson"
-# What nginx links and a bare system may lack.
-libraries="libpcre3 libpcre2-8-0 libssl3 zlib1g libcrypt1"
+    nginx nginx-common libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache lua-cjson
+    neovim neovim-runtime libmsgpackc2 libtermkey1 libtree-sitter0 libunibilium4 libvterm0 lua-luv
+    wrk"
+# What these link and a bare system may lack.
+libraries="libpcre3 libpcre2-8-0 libssl3 zlib1g libcrypt1 libuv1"
 
 fail() {
     echo "fetch-debs: $1" >&2
@@ -20,6 +23,7 @@ fail() {
 for tool in apt-get apt-cache dpkg dpkg-query; do
     command -v $tool >/dev/null || fail "this needs Debian or a kin of it ($tool not found)"
 done
+[ $# -le 1 ] || { shift && packages=$* libraries=; }
 for library in $libraries; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$library" 2>/dev/null)" = installed ] || packages="$packages $library"
 done

@@ -125,6 +125,7 @@ typedef struct ljinspect_filter {
     ljinspect_destroy_fn destroy; /* LJINSPECT_FILTER_C: may be NULL; not called when setting the hook fails */
     int index;                    /* LJINSPECT_FILTER_LUA: stack index */
     int ref;                      /* LJINSPECT_FILTER_REF: registry reference */
+    int lasting;                  /* not 0: neither a hooks file nor ljinspect_unset_all() takes this hook away */
 } ljinspect_filter;
 
 /*
@@ -240,7 +241,7 @@ LJINSPECT_API int ljinspect_unset_hook(lua_State *L, const char *file, int line)
 /* Remove the hook with this id. Returns 1, or 0 where there is none, or LJINSPECT_ERR_FOREIGN. */
 LJINSPECT_API int ljinspect_unset_id(lua_State *L, int64_t id);
 
-/* Remove all hooks. Returns how many, or LJINSPECT_ERR_FOREIGN. */
+/* Remove all hooks but the lasting ones. Returns how many, or LJINSPECT_ERR_FOREIGN. */
 LJINSPECT_API int ljinspect_unset_all(lua_State *L);
 
 enum ljinspect_hook_state {
@@ -289,7 +290,10 @@ LJINSPECT_API int ljinspect_getname(lua_State *L, const lua_Debug *ar, char *buf
 /* Flags of ljinspect_watch(). */
 enum {
     LJINSPECT_WATCH_INSECURE = 1, /* development only: apply the file whoever may write it */
-    LJINSPECT_WATCH_POLL = 2      /* never use the system's notification, look every `delay` seconds */
+    LJINSPECT_WATCH_POLL = 2,     /* never use the system's notification, look every `delay` seconds */
+    LJINSPECT_WATCH_LATER = 4,    /* start, and apply the file, not now but when the host next runs Lua code; in nginx
+                                   * when it next does so for a worker's start, a request or a timer */
+    LJINSPECT_WATCH_FORK = 8      /* a child process made by fork() watches, too, once it runs Lua code */
 };
 
 /*
@@ -315,6 +319,25 @@ LJINSPECT_API int ljinspect_unwatch(lua_State *L);
  * _HOOKSFILE, _SYSTEM, _NOMEM, _CLOSED or _FOREIGN, all of which leave the set of hooks in force as it was. */
 LJINSPECT_API int ljinspect_poll(lua_State *L);
 
+/* ---- Attaching from outside ----------------------------------------------------------------------------------- */
+
+/* What is to be looked at in a VM whose host knows nothing of this library. */
+typedef struct ljinspect_attach_options {
+    const char *hooks_file;  /* watched with LJINSPECT_WATCH_LATER and _FORK; NULL: none */
+    const char *breakpoints; /* "FILE:LINE", one a line: each hit is shown on standard error; NULL: none */
+    int hits;                /* how many hits of each breakpoint are shown in this process; 0: all */
+} ljinspect_attach_options;
+
+/*
+ * Set what `options` name in the VM of L, and make `require "ljinspect"` work there whatever package.path says. What a
+ * preloaded library calls for each VM; a host may do so, too. The VM's libraries should be open. The hooks file is applied
+ * at once, but in nginx, where that waits for a worker. A later call for the same VM sees whether the waiting is
+ * over, and whether the function on top of the stack is of a file that has no code on a breakpoint's line.
+ * Returns 0; or LJINSPECT_ERR_ARGUMENT for a breakpoint that cannot be read, or what ljinspect_set_hook() and
+ * ljinspect_watch() return.
+ */
+LJINSPECT_API int ljinspect_attach(lua_State *L, const ljinspect_attach_options *options);
+
 /* ---- Log ------------------------------------------------------------------------------------------------------ */
 
 /* `message` is one line without its newline, starts with "ljinspect: " and is valid during the call. May use L as a C
@@ -329,7 +352,8 @@ LJINSPECT_API int ljinspect_set_logger(lua_State *L, ljinspect_logger logger, vo
 
 typedef struct ljinspect_status {
     const char *engine;     /* "line" or "trap" */
-    const char *watcher;    /* "off", "inotify", "polling", or "forked": the parent process has it, this one has none */
+    const char *watcher;    /* "off" (none, or to start later), "inotify", "polling", or "forked": the parent process
+                             * has it, this one has none */
     const char *hooks_file; /* absolute path, or NULL; valid until the next watch or unwatch */
     int hooks;              /* how many hooks are set */
 } ljinspect_status;

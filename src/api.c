@@ -84,11 +84,13 @@ static void set_hook(lua_State *L, context *c, void *arg) {
 
 /* What `f` asks for as the context keeps it. False for what cannot be a filter. */
 static bool read_filter(lua_State *L, const ljinspect_filter *f, filter *out) {
-    *out = (filter){.ref = LUA_NOREF};
+    *out = (filter){.ref = LUA_NOREF, .lasting = f->lasting != 0};
     bool ok;
     switch (f->kind) {
     case LJINSPECT_FILTER_C:
-        *out = (filter){.call = f->call, .userdata = f->userdata, .destroy = f->destroy, .ref = LUA_NOREF};
+        out->call = f->call;
+        out->userdata = f->userdata;
+        out->destroy = f->destroy;
         return f->call != NULL;
     case LJINSPECT_FILTER_LUA: return f->index != 0 && lua_isfunction(L, f->index);
     case LJINSPECT_FILTER_REF:
@@ -275,7 +277,7 @@ int ljinspect_watch(lua_State *L, const char *file, double delay, unsigned flags
     struct hooksfile *before = c->file;
     c->file = now;
     if (before != NULL && before != now) hooksfile_stop(before, c, L);
-    hooksfile_poll(now, c, L);
+    if ((flags & LJINSPECT_WATCH_LATER) == 0) hooksfile_poll(now, c, L);
     return 0;
 }
 

@@ -78,6 +78,7 @@ void context_unref(context *c, int ref) {
 static void filter_release(hook *h, void *owner_context) {
     context *c = owner_context;
     filter *f = h->filter;
+    if (--f->held > 0) return;
     context_unref(c, f->ref);
     info_forget(c, f->info);
     if (f->destroy != NULL) f->destroy(f->userdata);
@@ -110,7 +111,7 @@ static int on_hit(void *owner_context, lua_State *L, const char *source, size_t 
 
 static void on_safepoint(void *owner_context, lua_State *L) {
     context *c = owner_context;
-    if (c->file != NULL) hooksfile_poll(c->file, c, L);
+    if (c->file != NULL) hooksfile_safepoint(c->file, c, L);
 }
 
 static bool on_change_waiting(void *owner_context) {
@@ -312,21 +313,23 @@ int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len,
     filter *copy = malloc(sizeof *copy);
     if (copy == NULL) return LJINSPECT_ERR_NOMEM;
     *copy = *f;
+    copy->held = 1;
     hook_table *t = context_table(c);
-    hook *h = hooks_add(t, c->last_id + 1, file, file_len, line, copy);
+    int64_t id = ++c->last_id; /* now: a finalizer that runs while the engine arms may set hooks, too */
+    hook *h = hooks_add(t, id, file, file_len, line, copy);
     if (h == NULL) {
         free(copy);
         return LJINSPECT_ERR_NOMEM;
     }
-    if (t == c->hooks) {
-        int error = c->engine->class->arm(c->engine, L, file, file_len, line, func);
-        if (error != 0) {
-            *copy = (filter){.ref = LUA_NOREF}; /* still the caller's */
-            hooks_remove(t, h);
-            return error;
-        }
+    if (t != c->hooks) return id;
+    hooks_pin(t); /* the finalizer may remove this one */
+    int error = c->engine->class->arm(c->engine, L, file, file_len, line, func);
+    if (error != 0) {
+        *copy = (filter){.ref = LUA_NOREF, .held = 1}; /* still the caller's */
+        if (!h->removed) hooks_remove(t, h);
     }
-    return ++c->last_id;
+    hooks_unpin(t);
+    return error != 0 ? error : id;
 }
 
 void context_remove(context *c, lua_State *L, hook_table *t, hook *h) {
@@ -341,14 +344,28 @@ int context_remove_all(context *c, lua_State *L) {
     hook_table *t = context_table(c);
     int n = 0;
     hooks_pin(t);
-    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h), n++) context_remove(c, L, t, h);
+    for (hook *h = hooks_first(t); h != NULL; h = hooks_next(h)) {
+        if (((const filter *)h->filter)->lasting) continue;
+        context_remove(c, L, t, h);
+        n++;
+    }
     hooks_unpin(t);
     return n;
 }
 
 int context_stage(context *c) {
     c->staged = hooks_new(filter_release, c);
-    return c->staged != NULL ? 0 : LJINSPECT_ERR_NOMEM;
+    if (c->staged == NULL) return LJINSPECT_ERR_NOMEM;
+    for (hook *h = hooks_first(c->hooks); h != NULL; h = hooks_next(h)) {
+        filter *f = h->filter;
+        if (!f->lasting) continue;
+        if (hooks_add(c->staged, h->id, h->file, h->file_len, h->line, f) == NULL) {
+            context_unstage(c);
+            return LJINSPECT_ERR_NOMEM;
+        }
+        f->held++;
+    }
+    return 0;
 }
 
 void context_unstage(context *c) {
@@ -395,6 +412,10 @@ int context_commit(context *c, lua_State *L) {
     if (error == 0) {
         hook **going = NULL;
         size_t n = 0;
+        for (hook *h = hooks_first(new); h != NULL; h = hooks_next(h)) {
+            const hook *before = hooks_find_id(old, h->id); /* one that lasts */
+            if (before != NULL) h->hits = before->hits;
+        }
         c->hooks = new;
         c->staged = NULL;
         if (list_hooks(old, 0, &going, &n)) {

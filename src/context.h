@@ -83,10 +83,13 @@ typedef struct filter {
     bool none;               /* no filter: the logpoint is all */
     meter meter;
     struct logpoint *logpoint; /* of a hook in table form; else NULL */
+    bool lasting;              /* only those who name it take it away */
+    unsigned held;             /* by how many tables: a lasting one is in the staged table, too */
 } filter;
 
-/* Set a hook, or take all away, in context_table(c). `filter` is copied; on success the hook owns what it names.
- * context_add returns the id or an ljinspect_error. context_remove takes one hook out of the table it is in. */
+/* Set a hook, or take all but the lasting ones away, in context_table(c). `filter` is copied; on success the hook owns
+ * what it names. context_add returns the id or an ljinspect_error. context_remove takes one hook out of the table it is
+ * in. */
 int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len, int line, int func, const filter *f);
 void context_remove(context *c, lua_State *L, hook_table *t, hook *h);
 int context_remove_all(context *c, lua_State *L);
@@ -98,8 +101,8 @@ int context_set_engine(context *c, lua_State *L, const engine_class *class);
 /* The table that the API shows and changes at the moment. */
 hook_table *context_table(const context *c);
 
-/* Begin a staged table: until context_commit or context_unstage hooks are set in it and not in force. 0 or
- * LJINSPECT_ERR_NOMEM. */
+/* Begin a staged table, which has the lasting hooks: until context_commit or context_unstage hooks are set in it and
+ * not in force. 0 or LJINSPECT_ERR_NOMEM. */
 int context_stage(context *c);
 /* Drop the staged table if there still is one. */
 void context_unstage(context *c);

@@ -84,6 +84,9 @@ typedef struct engine_class {
      * intervals until change_waiting() is false. Must only do what another thread may do to a running VM. */
     void (*wake)(engine *e);
 
+    /* The same, once, and on the VM's thread: outside of Lua, or from a C function. */
+    void (*wake_here)(engine *e);
+
     /* The change was taken, or watching ends: no safepoint is needed any more. VM's thread. */
     void (*awake)(engine *e, lua_State *L);
 

@@ -251,6 +251,7 @@ static void on_event(line_engine *e, lua_State *L, lua_Debug *ar) {
 
 static bool line_cycle(void *line, lua_State *L) {
     line_engine *e = line;
+    if (e->base.host.change_waiting(e->base.host.owner)) atomic_store(&e->wake.requested, true);
     if (e->arms > 0 || atomic_load(&e->wake.requested)) install(e, L);
     return e->arms > 0 || e->watching;
 }
@@ -343,6 +344,13 @@ static void line_wake_vm(engine *base) {
         install(e, base->host.anchor);
 }
 
+static void line_wake_vm_here(engine *base) {
+    line_engine *e = (line_engine *)base;
+    atomic_store(&e->wake.requested, true);
+    wake_here(&e->wake);
+    install(e, base->host.anchor);
+}
+
 static void line_awake(engine *base, lua_State *L) {
     line_engine *e = (line_engine *)base;
     atomic_store(&e->wake.requested, false);
@@ -393,6 +401,7 @@ const engine_class engine_line = {
     .disarm = line_disarm,
     .locate = line_locate,
     .wake = line_wake_vm,
+    .wake_here = line_wake_vm_here,
     .awake = line_awake,
     .maintain = line_maintain,
     .watching = line_watching,

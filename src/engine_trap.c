@@ -67,17 +67,19 @@ static bool concerned(const trap_key *keys, size_t n, const trap_proto *p) {
     return false;
 }
 
-/* Drop functions that were freed or have no hook any more, and bring the rest that the `n` keys are about up to date
- * (NULL: all). */
+/* Of the functions that the `n` keys are about (NULL: all) drop those without a hook and bring the rest up to date.
+ * Functions that were freed are dropped in any case. */
 static void refresh(trap_engine *e, lua_State *L, const trap_key *keys, size_t n) {
     for (size_t i = 0; i < e->proto_buckets; i++) {
         for (trap_proto *p = e->protos[i], *next; p != NULL; p = next) {
             next = p->next_in_bucket;
             if (!trap_alive(e, L, p)) {
                 trap_drop_proto(e, p, false);
+            } else if (keys != NULL && !concerned(keys, n, p)) {
+                continue;
             } else if (!wanted(e, p)) {
                 trap_drop_proto(e, p, true);
-            } else if (keys == NULL || concerned(keys, n, p)) {
+            } else {
                 trap_replan(e, p); /* where memory is short it keeps traps that nobody listens to */
             }
         }
@@ -170,7 +172,12 @@ static void trap_disarm_all(engine *base, lua_State *L, hook *const *hooks, size
 static int armed(trap_engine *e, lua_State *L, const trap_key *keys, size_t n) {
     job j = {.e = e, .keys = keys, .n = n};
     int rc = n > 0 ? protect(e, L, arm_body, &j) : 0;
-    return rc != 0 ? rc : j.rc;
+    if (rc == 0) rc = j.rc;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        /* A finalizer removed the hook meanwhile: what was enlisted for it since then goes. */
+        if (find_key(e, keys[i].file, keys[i].file_len, keys[i].line) == NULL) disarmed(e, L, &keys[i], 1);
+    }
+    return rc;
 }
 
 /* One arm more. 1: the key is new; 0: it is in force; or LJINSPECT_ERR_NOMEM. */
@@ -358,6 +365,14 @@ static void trap_wake_vm(engine *base) {
     trap_wake_calls(e);
 }
 
+/* From a C function, or where no Lua runs: as much as if the thread slept in a system call. */
+static void trap_wake_vm_here(engine *base) {
+    trap_engine *e = self(base);
+    wake_here(&e->wake);
+    trap_pause(e);
+    trap_wake_calls(e);
+}
+
 static void trap_awake(engine *base, lua_State *L) {
     (void)L;
     trap_settle(self(base));
@@ -412,6 +427,7 @@ const engine_class engine_trap = {.name = "trap",
                                   .locate = trap_locate,
                                   .push_locals = trap_push_locals,
                                   .wake = trap_wake_vm,
+                                  .wake_here = trap_wake_vm_here,
                                   .awake = trap_awake,
                                   .maintain = trap_maintain,
                                   .watching = trap_watching,

@@ -14,10 +14,12 @@
 
 #include "context.h"
 #include "digest.h"
+#include "follow.h"
+#include "host.h"
 #include "listing.h"
 #include "log.h"
 #include "trust.h"
-#include "watch.h"
+#include "watch_share.h"
 
 enum {
     SIZE_MAX_BYTES = 16 * 1024 * 1024 /* a hooks file larger than this is a mistake */
@@ -27,16 +29,18 @@ struct hooksfile {
     char *path; /* absolute */
     int delay_ms;
     unsigned flags;
-    engine *engine; /* the context's: woken by the watcher's thread */
-    watcher *watcher;
-    watch_state state; /* as last dealt with */
-    uint64_t content;  /* digest of what was last applied */
-    bool refused;      /* it could not be read or was not trusted: that is logged once per state */
-    bool fresh;        /* the file was written so shortly before it was read that a later write may look the same */
-    bool announced;    /* the log says that it is watched */
-    bool applied;      /* the hooks in force are this file's */
-    bool polling;      /* hooksfile_poll runs */
-    bool stopped;      /* hooksfile_stop was called from within: it is done at the end */
+    engine *engine;       /* the context's: woken by the watcher's thread */
+    watch_share *watcher; /* NULL: it is to start later */
+    follower follower;    /* with LJINSPECT_WATCH_FORK */
+    watch_state state;    /* as last dealt with */
+    uint64_t content;     /* digest of what was last applied */
+    bool refused;         /* it could not be read or was not trusted: that is logged once per state */
+    bool fresh;           /* the file was written so shortly before it was read that a later write may look the same */
+    bool unwatched;       /* no watcher could be started: that is logged once, and tried again */
+    bool announced;       /* the log says that it is watched */
+    bool applied;         /* the hooks in force are this file's */
+    bool polling;         /* hooksfile_poll runs */
+    bool stopped;         /* hooksfile_stop was called from within: it is done at the end */
 };
 
 /* ---- Reading ---- */
@@ -208,7 +212,7 @@ static bool is_passing(int reason) {
 }
 
 static void announce(hooksfile *f, context *c, lua_State *L) {
-    int reason = watch_inotify_errno(f->watcher);
+    int reason = watch_share_inotify_errno(f->watcher);
     f->announced = true;
     log_message(c, L, LJINSPECT_INFO, "watching hooks file %s", f->path);
     if (reason != 0)
@@ -216,9 +220,41 @@ static void announce(hooksfile *f, context *c, lua_State *L) {
                     f->path, strerror(reason), f->delay_ms);
 }
 
+static int start_watcher(hooksfile *f, watch_share **out);
+
+/* Start the watcher that was to start later, or one for a child process; 0 or an ljinspect_error, logged. */
+static int begin(hooksfile *f, context *c, lua_State *L) {
+    watch_share *now;
+    int error = start_watcher(f, &now);
+    if (error != 0) {
+        int reason = errno;
+        if (!f->unwatched)
+            log_message(c, L, LJINSPECT_ERROR, "hooks file %s cannot be watched: %s", f->path,
+                        error == LJINSPECT_ERR_SYSTEM ? strerror(reason) : ljinspect_strerror(error));
+        f->unwatched = true;
+        errno = reason;
+        return error;
+    }
+    f->unwatched = false;
+    watch_share_stop(f->watcher);
+    f->watcher = now;
+    f->announced = false;
+    return 0;
+}
+
+/* Whether there is no watcher in this process, and there should be. */
+static bool is_late(const hooksfile *f) {
+    if (f->watcher == NULL) return true;
+    return (f->flags & LJINSPECT_WATCH_FORK) != 0 && watch_share_mode(f->watcher) == WATCH_FORKED;
+}
+
 static int poll_once(hooksfile *f, context *c, lua_State *L) {
+    if (is_late(f)) {
+        int error = begin(f, c, L);
+        if (error != 0) return error;
+    }
     if (!f->announced) announce(f, c, L);
-    bool reported = watch_take(f->watcher);
+    bool reported = watch_share_take(f->watcher);
     c->engine->class->awake(c->engine, L);
     watch_state now = watch_look(f->path); /* before it is read: what changes later is a change again */
     bool same = now.error == f->state.error && now.digest == f->state.digest;
@@ -262,6 +298,30 @@ int hooksfile_poll(hooksfile *f, context *c, lua_State *L) {
     return result;
 }
 
+static void ask_host(lua_State *L, context *c, void *ready) {
+    (void)c;
+    *(bool *)ready = host_ready(L);
+}
+
+void hooksfile_safepoint(hooksfile *f, context *c, lua_State *L) {
+    if (is_late(f) && !c->applying && !f->polling) {
+        bool ready = false;
+        f->polling = true; /* the host is asked by calling it */
+        if (context_call(c, L, ask_host, &ready, 0) != 0) lua_pop(L, 1);
+        f->polling = false;
+        if (f->stopped) {
+            hooksfile_stop(f, c, L);
+            return;
+        }
+        if (!ready) return;
+    }
+    hooksfile_poll(f, c, L);
+}
+
+void hooksfile_rouse(hooksfile *f) {
+    if (is_late(f)) f->engine->class->wake_here(f->engine);
+}
+
 /* ---- Watching ---- */
 
 static void wake(void *arg) {
@@ -289,7 +349,28 @@ static char *absolute(const char *path) {
 /* Whether `f` already does what is asked for. A watcher that was left behind in the parent process does not. */
 static bool serves(const hooksfile *f, const char *path, int delay_ms, unsigned flags) {
     return strcmp(f->path, path) == 0 && f->delay_ms == delay_ms && f->flags == flags &&
-           watch_mode(f->watcher) != WATCH_FORKED;
+           (f->watcher == NULL || watch_share_mode(f->watcher) != WATCH_FORKED);
+}
+
+/* 0 with *out set, or an ljinspect_error (errno set for _SYSTEM). */
+static int start_watcher(hooksfile *f, watch_share **out) {
+    const watch_options options = {.path = f->path,
+                                   .delay_ms = f->delay_ms,
+                                   .poll_only = (f->flags & LJINSPECT_WATCH_POLL) != 0,
+                                   .wake = wake,
+                                   .owner = f};
+    if ((f->flags & LJINSPECT_WATCH_FORK) != 0 && !follow(&f->follower, f->engine)) return LJINSPECT_ERR_NOMEM;
+    int failed = watch_share_start(&options, (f->flags & LJINSPECT_WATCH_FORK) != 0, out);
+    if (failed == 0) return 0;
+    errno = -failed;
+    return failed == -ENOMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_SYSTEM;
+}
+
+/* The first safepoint starts the watcher. */
+static int start_later(hooksfile *f) {
+    if ((f->flags & LJINSPECT_WATCH_FORK) != 0 && !follow(&f->follower, f->engine)) return LJINSPECT_ERR_NOMEM;
+    f->engine->class->wake_here(f->engine);
+    return 0;
 }
 
 int hooksfile_start(context *c, lua_State *L, const char *path, int delay_ms, unsigned flags, hooksfile **out) {
@@ -316,21 +397,17 @@ int hooksfile_start(context *c, lua_State *L, const char *path, int delay_ms, un
         lua_pop(L, 1);
         goto fail;
     }
-    const watch_options options = {.path = f->path,
-                                   .delay_ms = delay_ms,
-                                   .poll_only = (flags & LJINSPECT_WATCH_POLL) != 0,
-                                   .wake = wake,
-                                   .owner = f};
-    int failed = watch_start(&options, &f->watcher);
-    if (failed != 0) {
+    error = (flags & LJINSPECT_WATCH_LATER) != 0 ? start_later(f) : start_watcher(f, &f->watcher);
+    if (error != 0) {
+        int reason = errno;
         if (c->file == NULL) c->engine->class->watching(c->engine, L, false);
-        errno = -failed;
-        error = failed == -ENOMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_SYSTEM;
+        errno = reason;
         goto fail;
     }
     *out = f;
     return 0;
 fail:
+    follow_end(&f->follower);
     free(f->path);
     free(f);
     return error;
@@ -341,7 +418,8 @@ void hooksfile_stop(hooksfile *f, context *c, lua_State *L) {
         f->stopped = true;
         return;
     }
-    watch_stop(f->watcher);
+    follow_end(&f->follower);
+    watch_share_stop(f->watcher);
     if (c->file == NULL || c->file == f) {
         c->engine->class->awake(c->engine, L);
         c->engine->class->watching(c->engine, L, false);
@@ -351,7 +429,7 @@ void hooksfile_stop(hooksfile *f, context *c, lua_State *L) {
 }
 
 bool hooksfile_waiting(const hooksfile *f) {
-    return watch_waiting(f->watcher);
+    return is_late(f) || watch_share_waiting(f->watcher);
 }
 
 const char *hooksfile_path(const hooksfile *f) {
@@ -359,7 +437,8 @@ const char *hooksfile_path(const hooksfile *f) {
 }
 
 const char *hooksfile_watcher(const hooksfile *f) {
-    switch (watch_mode(f->watcher)) {
+    if (f->watcher == NULL) return "off";
+    switch (watch_share_mode(f->watcher)) {
     case WATCH_INOTIFY: return "inotify";
     case WATCH_POLLING: return "polling";
     default: return "forked";

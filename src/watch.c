@@ -73,8 +73,9 @@ struct watcher {
     /* Shared. */
     atomic_bool stopping;
     atomic_bool waiting; /* a report waits to be taken */
-    atomic_int error;    /* why inotify is not used for all, or 0 */
-    atomic_int stop_fd;  /* -1 when the host has closed it behind our back */
+    atomic_uint reports;
+    atomic_int error;   /* why inotify is not used for all, or 0 */
+    atomic_int stop_fd; /* -1 when the host has closed it behind our back */
 
     /* The thread's. */
     int inotify_fd;    /* -1 when polling */
@@ -278,6 +279,7 @@ static void check(watcher *w, bool anew) {
     bool changed = !watch_state_equal(state, w->known);
     if (w->written || changed) {
         w->known = state;
+        atomic_fetch_add(&w->reports, 1);
         atomic_store(&w->waiting, true);
         w->waiting_since = w->wake_at = now;
         w->wake_pause_ms = 1;
@@ -485,6 +487,10 @@ bool watch_waiting(const watcher *w) {
 
 bool watch_take(watcher *w) {
     return atomic_exchange(&w->waiting, false);
+}
+
+unsigned watch_reports(const watcher *w) {
+    return atomic_load(&w->reports);
 }
 
 enum watch_mode watch_mode(const watcher *w) {

@@ -56,6 +56,10 @@ bool watch_waiting(const watcher *w);
 /* Take the waiting report: true once per report. Any thread. */
 bool watch_take(watcher *w);
 
+/* How many reports there were so far, modulo its range: for those who share a watcher. Counted on the watcher's thread,
+ * before watch_waiting() is true. Any thread. */
+unsigned watch_reports(const watcher *w);
+
 /* In a child process that inherited the watcher: WATCH_FORKED. Any thread. */
 enum watch_mode watch_mode(const watcher *w);
 

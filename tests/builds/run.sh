@@ -2,7 +2,7 @@
 # The trap engine on a LuaJIT that is built for it: run.sh SOURCE BUILD OUT VARIANT...
 #   SOURCE   LuaJIT's sources (cmake/fetch-sources.sh unpacks some)    BUILD  our build tree, for the Lua module
 #   OUT      where LuaJIT is built, once per variant                   VARIANT  a line of the file `variants`, or "all"
-#   MODES    how tests/trap/run.sh runs its programs; default: trap
+#   TORTURE_WAYS  how tests/torture/run.sh runs its programs; default: all
 # A LuaJIT that the engine works in runs its tests, with a static library and with the module; one that it must refuse is
 # refused with one line in the log, and hooks work all the same. Exit status 1 if anything is not as it should be.
 set -u
@@ -14,8 +14,8 @@ source=$(realpath "$1") build=$(realpath "$2") out=$3
 shift 3
 mkdir -p "$out" && out=$(realpath "$out") || exit 2
 CC=${CC:-cc}
-MODES=${MODES:-trap}
-export CC MODES
+TORTURE_WAYS=${TORTURE_WAYS:-all}
+export CC TORTURE_WAYS
 failed=0
 
 fail() {
@@ -91,6 +91,18 @@ trap_tests() {
     echo "$variant: $(echo "$output" | tail -n 1)"
 }
 
+torture() {
+    local output status
+    # shellcheck disable=SC2086
+    $CC -std=c11 -D_GNU_SOURCE= -O1 -g -I"$root/include" -I"$tree/src" "$root"/tests/torture/*.c "$build/libljinspect.a" \
+        "$tree/src/libluajit.a" -Wl,-E -lm -ldl -lpthread -o "$tree/torture" || { fail "torture does not build"; return; }
+    output=$(LJINSPECT_ENGINE=trap LUA_PATH="$tree/src/?.lua" timeout 900 "$root/tests/torture/run.sh" "$tree/torture" \
+        programs 2>&1)
+    status=$?
+    [ $status -eq 0 ] || fail "tests/torture/run.sh, status $status: $(echo "$output" | tail -n 15)"
+    echo "$variant: $(echo "$output" | tail -n 1)"
+}
+
 # shellcheck disable=SC2046
 [ "$1" != all ] || set -- $(sed -n 's/^\([a-zA-Z][^ ]*\) .*/\1/p' "$here/variants" | grep -vx old)
 for variant in "$@"; do
@@ -104,5 +116,6 @@ for variant in "$@"; do
     [ "$engine" = trap ] || continue
     unit_tests
     trap_tests
+    torture
 done
 exit $failed

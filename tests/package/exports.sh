@@ -34,4 +34,19 @@ readelf -lW "$library" | grep -q 'GNU_STACK.* RW ' || {
     echo "executable stack"
     failed=1
 }
+
+# What is preloaded stands before the functions that compile Lua code, and before nothing else; it needs the C library alone.
+preload=${library%/*}/libljinspect-preload.so
+if [ -e "$preload" ]; then
+    others=$(nm -D --defined-only "$preload" | awk '{print $3}' |
+        grep -vxE 'lua_loadx?|luaL_loadfilex?|luaL_loadbufferx?|luaL_loadstring|ljinspect_preload_attach')
+    if [ -n "$others" ]; then
+        echo "the preloaded library exports: $others"
+        failed=1
+    fi
+    if readelf -d "$preload" | grep NEEDED | grep -vE '\[(lib(c|dl)\.so\.[0-9]+|ld-linux-[^]]*)\]'; then
+        echo "the preloaded library needs more than the C library"
+        failed=1
+    fi
+fi
 exit $failed

@@ -33,7 +33,7 @@ static void run(lua_State *L, const char *code, const char *name) {
 
 int main(int argc, char **argv) {
     int seen = 0;
-    ljinspect_filter filter = {LJINSPECT_FILTER_C, see, NULL, NULL, 0, 0};
+    ljinspect_filter filter = {LJINSPECT_FILTER_C, see, NULL, NULL, 0, 0, 0};
     lua_State *L = luaL_newstate();
     CHECK(L != NULL);
     luaL_openlibs(L);

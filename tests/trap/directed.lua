@@ -279,6 +279,72 @@ function tests.hooks_set_and_removed_within_finalizers()
   equal(count "gcset", 1, "hits")
 end
 
+function tests.removing_a_hook_leaves_the_others_alone()
+  local function one(a)
+    a = a + 1 --@leftone
+    return a * 2 --@gone
+  end
+  local function two(a)
+    return a + 2 --@lefttwo
+  end
+  armed "leftone" armed "gone" armed "lefttwo"
+  one(1) two(1)
+  off "gone"
+  for i = 1, 5 do one(i) two(i) end
+  equal(count "gone", 1, "hits of what is gone")
+  equal(count "leftone", 6, "hits in the same function")
+  equal(count "lefttwo", 6, "hits in another")
+  off "lefttwo"
+  one(1) two(1)
+  equal(count "lefttwo", 0, "hits after")
+  equal(count "leftone", 1, "hits of the last")
+  off "leftone"
+  one(1)
+  equal(count "leftone", 0, "hits after")
+end
+
+-- Whenever it comes, the function must be free for the JIT again, also if a hook elsewhere stays.
+function tests.a_finalizer_removes_the_hook_that_is_being_set()
+  if not jit_on then return end
+  local function other(a)
+    return a --@stays
+  end
+  armed "stays"
+  collectgarbage("setpause", 0) collectgarbage("setstepmul", 100000) collectgarbage()
+  local removed = 0
+  for at = 1, 30 do
+    local f = loadstring("local s = 0\nfor i = 1, 300 do s = s + i end\nreturn s", "@raced")
+    local n, setting = 0, true
+    local function fin()
+      n = n + 1
+      if setting and n == at then
+        setting = false
+        removed = removed + 1
+        disarm(2, "raced")
+      elseif setting then
+        getmetatable(newproxy(true)).__gc = fin
+      end
+    end
+    getmetatable(newproxy(true)).__gc = fin
+    local rc = arm(2, "raced")
+    assert(rc == 0, rc)
+    local unset = setting
+    setting = false
+    if unset then disarm(2, "raced") end
+    local compiled = false
+    local function on_trace(what, _, func) compiled = compiled or what == "start" and func == f end
+    jit.attach(on_trace, "trace")
+    for i = 1, 3 do f() end
+    jit.attach(on_trace)
+    assert(compiled, "not compiled any more, finalizer " .. at)
+  end
+  collectgarbage("setpause", 200) collectgarbage("setstepmul", 200)
+  assert(removed > 0, "no finalizer ran in time")
+  equal(other(1), 1, "result")
+  equal(count "stays", 1, "hits")
+  off "stays"
+end
+
 function tests.ffi_callbacks_are_hit()
   local ok, ffi = pcall(require, "ffi")
   if not ok then return end

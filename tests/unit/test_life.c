@@ -422,6 +422,55 @@ static void the_last_hook_may_go_in_a_finalizer(void **state) {
     lua_close(L);
 }
 
+static bool setting;
+static int64_t set_meanwhile[64];
+static size_t n_set_meanwhile;
+
+/* Sets a hook if one is being set, and comes again at the next collection. */
+static int set_in_gc(lua_State *L) {
+    static counter c;
+    if (setting && n_set_meanwhile < 64) {
+        setting = false;
+        int64_t id = hook_counter(L, "other.lua", 3, &c);
+        if (id != LJINSPECT_ERR_BUSY) set_meanwhile[n_set_meanwhile++] = id;
+    }
+    lua_newuserdata(L, 1);
+    lua_getmetatable(L, 1);
+    lua_setmetatable(L, -2);
+    return 0;
+}
+
+/* An engine that allocates in the VM to arm a hook lets finalizers run. */
+static void a_hook_set_by_a_finalizer_while_one_is_set_has_its_own_id(void **state) {
+    (void)state;
+    counter c = {0};
+    ljinspect_status s;
+    lua_State *L = quiet_vm();
+    run_named(L, target, "@target.lua");
+    assert_true(hook_counter(L, "never.lua", 1, &c) > 0);
+    assert_int_equal(ljinspect_get_status(L, &s), 0);
+    push_finalized(L, set_in_gc);
+    lua_pop(L, 1);
+    lua_gc(L, LUA_GCSETPAUSE, 0);
+    lua_gc(L, LUA_GCSETSTEPMUL, 100000);
+    n_set_meanwhile = 0;
+    for (int i = 0; i < 20; i++) {
+        size_t before = n_set_meanwhile;
+        setting = true;
+        int64_t id = hook_counter(L, "target.lua", 2, &c);
+        setting = false;
+        assert_true(id > 0);
+        for (size_t n = before; n < n_set_meanwhile; n++) {
+            assert_true(set_meanwhile[n] > 0);
+            assert_int_not_equal(set_meanwhile[n], id);
+            assert_int_equal(ljinspect_unset_id(L, set_meanwhile[n]), 1);
+        }
+        assert_int_equal(ljinspect_unset_id(L, id), 1);
+    }
+    if (strcmp(s.engine, "trap") == 0) assert_true(n_set_meanwhile > 0); /* else nothing was tried */
+    lua_close(L);
+}
+
 static lua_State *destroying;
 static int64_t set_while_destroyed;
 
@@ -600,6 +649,7 @@ int main(void) {
         T(finalizers_may_call_the_api),
         T(finalizers_may_call_the_api_during_lua_close),
         T(the_last_hook_may_go_in_a_finalizer),
+        T(a_hook_set_by_a_finalizer_while_one_is_set_has_its_own_id),
         T(a_destructor_that_runs_in_lua_close_may_use_the_api),
         T(a_child_process_has_its_hooks_and_starts_its_own_watcher),
         T(a_child_process_may_close_the_vm_at_once),

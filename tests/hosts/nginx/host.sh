@@ -3,8 +3,9 @@
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034,SC2154  # what is set here is used by scenarios and run.sh, and the other way round
-deadline_seconds=10
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=../report.sh
+. "$here/../report.sh"
 
 # ---- Finding nginx ----
 
@@ -41,49 +42,6 @@ find_nginx() {
     return 1
 }
 
-# ---- Reporting ----
-
-# Results are lines of $results ("ok", "not ok", "todo"), for subshells count too. Where $todo is set it says why a
-# check is known to fail.
-report() { # ok|not\ ok, text
-    if [ -n "$todo" ]; then echo todo; else echo "$1"; fi >>"$results"
-    echo "$1 $(wc -l <"$results") - $scenario: $2${todo:+ # TODO $todo}"
-}
-
-ok() { report ok "$1"; }
-
-not_ok() { # text, details...
-    report "not ok" "$1"
-    [ -z "$todo" ] || return 0
-    shift
-    [ $# -eq 0 ] || printf '%s\n' "$@" | cut -c 1-400 | head -n 12 | sed 's/^/#   /'
-    printf '# the log of this nginx:\n'
-    grep -v "keepalive connection" "$log" 2>/dev/null | tail -n 25 | cut -c 1-400 | sed 's/^/#   | /'
-}
-
-skip() { report ok "$1 # SKIP $2"; }
-
-# is TEXT GOT EXPECTED
-is() {
-    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "expected: $3" "got:      $2"; fi
-}
-
-# like TEXT GOT REGEX
-like() {
-    if grep -qE -- "$3" <<<"$2"; then ok "$1"; else not_ok "$1" "expected: $3" "got:      $2"; fi
-}
-
-now_ms() { echo $(($(date +%s%N) / 1000000)); }
-
-# Repeat a command until it is true. False when it is not within $deadline_seconds.
-await() {
-    local end=$(($(now_ms) + deadline_seconds * 1000))
-    until "$@"; do
-        [ "$(now_ms)" -lt "$end" ] || return 1
-        sleep 0.01
-    done
-}
-
 # ---- nginx ----
 
 # Set by a scenario before nginx_start, where it wants something else.
@@ -94,6 +52,11 @@ defaults() {
     init=''
     # So long a delay that only the system's notification can have told of a change.
     init_worker='require("ljinspect").init(3600, ngx.config.prefix() .. "hooks/hooks.lua")'
+    daemon=off
+    listen='' # more for the server
+    master_process=on
+    main=''        # more in nginx.conf, outside of http
+    start_with=(env) # what nginx is started with
     expected_errors=()
     todo=''
 }
@@ -106,6 +69,10 @@ write_conf() {
     conf=${conf//@load_modules@/$load_modules}
     conf=${conf//@user@/$user_line}
     conf=${conf//@workers@/$workers}
+    conf=${conf//@daemon@/$daemon}
+    conf=${conf//@listen@/$listen}
+    conf=${conf//@master_process@/$master_process}
+    conf=${conf//@main@/$main}
     conf=${conf//@app@/$here/app}
     conf=${conf//@modules@/$LJINSPECT_SRC/src/lua}
     conf=${conf//@package_path@/$package_path}
@@ -122,27 +89,32 @@ write_conf() {
 launch() {
     mkdir -p "$1/tmp" "$1/hooks"
     write_conf "$1"
-    "$nginx" -p "$1/" -c "$1/nginx.conf" -e "$1/error.log" >>"$1/stdout" 2>&1 &
+    "${start_with[@]}" "$nginx" -p "$1/" -c "$1/nginx.conf" -e "$1/error.log" >>"$1/stdout" 2>&1 &
     launched=$!
-    await serves_or_ended "$1" && ! exited "$launched"
+    if [ "$daemon" = on ]; then
+        wait "$launched" && await serves "$1" && launched=$(<"$1/nginx.pid")
+    else
+        await serves_or_ended "$1" && ! exited "$launched"
+    fi
 }
 
-serves_or_ended() { exited "$launched" || curl -s -o /dev/null --unix-socket "$1/http.sock" http://x/ready; }
+serves() { curl -s -o /dev/null --unix-socket "$1/http.sock" http://x/ready; }
+serves_or_ended() { exited "$launched" || serves "$1"; }
 
-# Stop what launch has started, gracefully; its exit code. Killed where it does not go.
+# Stop what launch has started, gracefully; its exit code, where it is a child of ours. Killed where it does not go.
 land() { # PID
     local code=0
     kill -QUIT "$1" 2>/dev/null
     if ! await exited "$1"; then
         # shellcheck disable=SC2046  # process ids
         kill -KILL "$1" $(children "$1") 2>/dev/null
+        code=137
+    elif [ "$daemon" = on ]; then
+        return 0
     fi
     wait "$1" 2>/dev/null || code=$?
     return "$code"
 }
-
-# A process that ended is a zombie until it is waited for.
-exited() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 
 # For the scenario: start its nginx.
 nginx_start() {

@@ -1,4 +1,5 @@
 -- the program's own profiler, coverage hook and instruction counter while traps stand everywhere (counts not compared)
+-- torture: uncounted no-lua (compiled pairs() loops of filters hang in LuaJIT when a profiler callback runs them)
 local ok, profile = pcall(require, "jit.profile")
 local samples = 0
 if ok then

@@ -1,4 +1,5 @@
 -- stack overflow: hits where no stack is left for a filter are not counted (counts are not compared)
+-- torture: uncounted no-gc no-lua trap-only (filters at every depth take minutes)
 local depth = 0
 local function overflow()
   depth = depth + 1

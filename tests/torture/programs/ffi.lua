@@ -1,4 +1,5 @@
 -- cdata under every operator, and its literals
+-- torture: ffi
 local ffi = require("ffi")
 local x, y
 x = 5LL
@@ -21,7 +22,8 @@ end, __eq = function(a, b) return a.a == b.a end, __lt = function(a, b)
   return a.a < b.a end, __le = function(a, b) return a.a <= b.a end,
   __concat = function(a, b) return "cat" end, __len = function(a) return a.a end, __unm = function(a) return -a.a end,
   __index = { get = function(self) return self.b end }, __call = function(self, k) return self.a + k end }
-local T = ffi.metatype("trap_test_t", MT)
+trap_test_t = trap_test_t or ffi.metatype("trap_test_t", MT) -- only once
+local T = trap_test_t
 local a, b = T(1, 2), T(3, 4)
 print(a + b, a == b, a < b, a <= b, a .. b, #a, -a, a:get(), a(5))
 if a == b then print("eq") end
