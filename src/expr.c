@@ -8,6 +8,7 @@
 
 #include "context.h"
 #include "expr_scan.h"
+#include "jit_mode.h"
 #include "lexer.h"
 #include "time_limit.h"
 
@@ -93,8 +94,8 @@ static void push_environment(lua_State *L) {
     lua_setmetatable(L, -2);
 }
 
-/* Push the function. The expression is known to compile by itself. */
-static void push_function(lua_State *L, const char *text, size_t len, const expr_scan *s) {
+/* Push the function; 0, or LJINSPECT_ERR_BUSY. The expression is known to compile by itself. */
+static int push_function(lua_State *L, const char *text, size_t len, const expr_scan *s) {
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     luaL_addstring(&b, "return function(");
@@ -115,17 +116,17 @@ static void push_function(lua_State *L, const char *text, size_t len, const expr
     lua_call(L, 0, 1);
     lua_remove(L, -2);
     /* Compiled code cannot be interrupted, see time_limit.h. */
-    luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
+    return jit_mode(L, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
 }
 
 static bool no_memory(expr_error *error) {
-    error->no_memory = true;
+    error->code = LJINSPECT_ERR_NOMEM;
     return false;
 }
 
 bool expr_compile(context *c, lua_State *L, const char *text, size_t len, resolver *r, expr *e, expr_error *error) {
     expr_scan s;
-    *error = (expr_error){.at = 0};
+    *error = (expr_error){.code = LJINSPECT_ERR_ARGUMENT};
     luaL_checkstack(L, 10, "no room for an expression");
     if (len > EXPR_TEXT_MAX) {
         snprintf(error->text, sizeof error->text, "longer than %d bytes", EXPR_TEXT_MAX);
@@ -154,7 +155,11 @@ bool expr_compile(context *c, lua_State *L, const char *text, size_t len, resolv
     e->varargs = s.varargs;
     e->runs = s.runs;
     e->operates = s.operates;
-    push_function(L, text, len, &s);
+    int busy = push_function(L, text, len, &s);
+    if (busy != 0) {
+        error->code = busy;
+        return false;
+    }
     e->ref = context_ref(c, L);
     return true;
 }

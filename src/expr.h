@@ -28,7 +28,7 @@ typedef struct expr {
 typedef struct expr_error {
     char text[160];
     size_t at; /* in the expression, from 0 */
-    bool no_memory;
+    int code;  /* an ljinspect_error: _ARGUMENT; _NOMEM or _BUSY (within a finalizer), without a text */
 } expr_error;
 
 /* Compile `text`, adding its names to `r`. False with *error set. `e` is as expr_init left it. May raise a memory error. */

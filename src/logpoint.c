@@ -26,11 +26,11 @@ static bool no_memory(logpoint_error *error) {
 }
 
 static void wrong_expression(logpoint_error *error, const char *field, size_t offset, const expr_error *e) {
-    if (e->no_memory) {
-        (void)no_memory(error);
+    error->code = e->code;
+    if (e->code != LJINSPECT_ERR_ARGUMENT) {
+        snprintf(error->text, sizeof error->text, "%s", ljinspect_strerror(e->code));
         return;
     }
-    error->code = LJINSPECT_ERR_ARGUMENT;
     snprintf(error->text, sizeof error->text, "%s, column %zu: %s", field, offset + e->at + 1, e->text);
 }
 
@@ -45,7 +45,7 @@ static bool take_condition(logpoint *p, context *c, lua_State *L, const char *te
 
 static bool take_template(logpoint *p, context *c, lua_State *L, const char *text, logpoint_error *error) {
     template_part parts[TEMPLATE_PARTS_MAX];
-    expr_error e = {.at = 0};
+    expr_error e = {.code = LJINSPECT_ERR_ARGUMENT};
     const char *why;
     if (text == NULL) return true;
     p->template = strdup(text);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "jit_mode.h"
 #include "line_jit.h"
 #include "raw_field.h"
 
@@ -118,7 +119,12 @@ bool tracepoint_entry(engine *e, lua_State *L, const char **source, int *line, c
     bool ok = push_util(L, "funcbc") && push_util(L, "funcinfo");
     if (ok) {
         /* Loops that were compiled do not say where they jump to; hooking it drops its compiled code anyway. */
-        luaJIT_setmode(L, at, LUAJIT_MODE_FUNC | LUAJIT_MODE_FLUSH);
+        lua_pushvalue(L, at);
+        *why = "not possible within a finalizer";
+        ok = jit_mode(L, LUAJIT_MODE_FUNC | LUAJIT_MODE_FLUSH) == 0;
+        lua_pop(L, 1);
+    }
+    if (ok) {
         *line = line_at(L, at, 1);
         *why = "the function has no line numbers";
         ok = *line > 0;
