@@ -1,5 +1,6 @@
 -- test frameworks and what they are made of: luaunit, luassert, busted, say, mediator, lemock
--- torture: no-gc
+-- torture: no-gc uncounted
+-- Uncounted: see "What is open" in tests/torture/README.md.
 require "steady"
 collectgarbage "stop" -- luaunit numbers tables by their addresses, which must not come twice
 local show = require "show"
