@@ -121,7 +121,7 @@ static void call_filter(lua_State *L, context *c, void *arg) {
     hit.L = L;
     if (!lua_getstack(L, 1, &hit.frame)) luaL_error(L, "no hooked function on the stack");
     bool last = false;
-    if (f->logpoint != NULL && !run_logpoint(f->logpoint, &hit, r, &last)) return;
+    if (f->logpoint != NULL && (!run_logpoint(f->logpoint, &hit, r, &last) || r->hook->removed)) return;
     lua_settop(L, 0);
     r->in_filter = true;
     if (f->call != NULL) {

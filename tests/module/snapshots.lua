@@ -158,7 +158,7 @@ check.matches(shot("local t = {}\nfor i = 1, 10000 do t = {t} end\nreturn t --@"
 local _, _, big, _, info = shot_json("local t = require('table.new')(1e7, 0)\nfor i = 1, 1e7 do t[i] = i end\nreturn #t --@",
     { locals = true, entries = 1000 })
 check.truthy(#big < 100000, "the line has " .. #big .. " bytes")
-check.truthy(info.max_ns < 50e6, "it took " .. info.max_ns / 1e6 .. " ms")
+check.equal(info.errors, 0)
 collectgarbage()
 
 -- the whole
