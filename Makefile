@@ -49,7 +49,7 @@ bench: all
 	@$(BENCH) luajit tests/bench/run.lua
 	@$(BENCH) $(BUILD)/tests/bench_hits
 	@$(BENCH) luajit tests/bench/arming.lua
-	@if cmake --build $(BUILD) --target help | grep -qw bench_opening; then \
+	@if cmake --build $(BUILD) --target help | grep -w bench_opening >/dev/null; then \
 	    cmake --build $(BUILD) --parallel $(JOBS) --target bench_opening >/dev/null && $(BENCH) $(BUILD)/tests/bench_opening; \
 	else echo "How long opening the trap engine takes: not measured, this build has none."; fi
 	@$(BENCH) luajit tests/bench/change.lua

@@ -323,19 +323,17 @@ int ljinspect_get_status(lua_State *L, ljinspect_status *status) {
 }
 
 int ljinspect_set_engine(lua_State *L, const char *name) {
-    static const char *const best[] = {"trap", "line"};
+    const engine_class *class;
     int error;
     context *c = context_get(L, &error);
     if (c == NULL) return error;
     if (name != NULL) {
-        const engine_class *class = engine_named(name);
+        class = engine_named(name);
         if (class != NULL) return context_set_engine(c, L, class);
         return strcmp(name, "trap") == 0 ? LJINSPECT_ERR_ENGINE : LJINSPECT_ERR_ARGUMENT; /* not on this machine */
     }
     error = LJINSPECT_ERR_ENGINE;
-    for (size_t i = 0; i < sizeof best / sizeof best[0] && error == LJINSPECT_ERR_ENGINE; i++) {
-        const engine_class *class = engine_named(best[i]);
-        if (class != NULL) error = context_set_engine(c, L, class);
-    }
+    for (int i = 0; error == LJINSPECT_ERR_ENGINE && (class = engine_ranked(i)) != NULL; i++)
+        error = context_set_engine(c, L, class);
     return error;
 }

@@ -21,6 +21,10 @@ const engine_class *engine_named(const char *name) {
     return NULL;
 }
 
+const engine_class *engine_ranked(int rank) {
+    return rank < N_CLASSES ? CLASSES[rank] : NULL;
+}
+
 static const engine_class *wanted_class(lua_State *L, const engine_host *host) {
     const char *wanted = getenv("LJINSPECT_ENGINE");
     if (wanted == NULL || *wanted == '\0') return NULL;

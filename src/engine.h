@@ -124,6 +124,8 @@ extern const engine_class engine_trap; /* where LJINSPECT_TRAP is defined: x86-6
 
 /* The engine of this name, or NULL. */
 const engine_class *engine_named(const char *name);
+/* The best engine (0), the next best, ...; NULL past the last. */
+const engine_class *engine_ranked(int rank);
 
 /* The best engine that works in the VM of L; LJINSPECT_ENGINE in the environment ("line", "trap") chooses. NULL, with a
  * log line that says why, where none does. May raise a Lua memory error. */

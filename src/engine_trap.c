@@ -53,13 +53,6 @@ static trap_key *add_key(trap_engine *e, const char *file, size_t len, int line)
 
 /* ---- Hooked functions -------------------------------------------------------------------------------------------- */
 
-static bool wanted(const trap_engine *e, const trap_proto *p) {
-    for (size_t i = 0; i < e->n_keys; i++) {
-        if (trap_key_matches(&e->keys[i], p->pt)) return true;
-    }
-    return false;
-}
-
 static bool concerned(const trap_key *keys, size_t n, const trap_proto *p) {
     for (size_t i = 0; i < n; i++) {
         if (trap_key_about(&keys[i], p->pt)) return true;
@@ -77,7 +70,7 @@ static void refresh(trap_engine *e, lua_State *L, const trap_key *keys, size_t n
                 trap_drop_proto(e, p, false);
             } else if (keys != NULL && !concerned(keys, n, p)) {
                 continue;
-            } else if (!wanted(e, p)) {
+            } else if (!trap_wanted(e, p->pt)) {
                 trap_drop_proto(e, p, true);
             } else {
                 trap_replan(e, p); /* where memory is short it keeps traps that nobody listens to */
@@ -122,9 +115,9 @@ static int refresh_body(lua_State *L) {
     return 0;
 }
 
-/* What a hook asks for. The text of the file is the hook's. */
-static trap_key key_of(const hook *h) {
-    return (trap_key){.file = (char *)(uintptr_t)h->file, .file_len = h->file_len, .line = h->line, .count = 1};
+/* A key for a call; the text of the file is the caller's. */
+static trap_key key_for(const char *file, size_t len, int line) {
+    return (trap_key){.file = (char *)(uintptr_t)file, .file_len = len, .line = line, .count = 1};
 }
 
 /* The `n` keys went out of force. */
@@ -194,7 +187,7 @@ static int trap_arm(engine *base, lua_State *L, const char *file, size_t file_le
     trap_settle(e);
     int rc = give_key(e, file, file_len, line);
     if (rc <= 0) return rc;
-    trap_key own = {.file = (char *)(uintptr_t)file, .file_len = file_len, .line = line, .count = 1};
+    trap_key own = key_for(file, file_len, line);
     rc = armed(e, L, &own, 1);
     if (rc != 0) trap_disarm(base, L, file, file_len, line);
     return rc;
@@ -209,7 +202,7 @@ static int trap_arm_all(engine *base, lua_State *L, hook *const *hooks, size_t n
     trap_settle(e);
     for (; given < n && rc >= 0; given += rc >= 0) {
         rc = give_key(e, hooks[given]->file, hooks[given]->file_len, hooks[given]->line);
-        if (rc > 0) fresh[n_fresh++] = key_of(hooks[given]);
+        if (rc > 0) fresh[n_fresh++] = key_for(hooks[given]->file, hooks[given]->file_len, hooks[given]->line);
     }
     if (rc >= 0) rc = armed(e, L, fresh, n_fresh);
     if (rc != 0) trap_disarm_all(base, L, hooks, given);

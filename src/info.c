@@ -169,26 +169,24 @@ static maker make(context *c, lua_State *L, const char *const *names, int n, voi
     return (maker){.ref = context_ref(c, L), .values = n};
 }
 
-static void make_vals(ljinspect_hit *hit, site *s) {
+/* For the variables that `push` pushes by their index and names. More than VALUES_MAX are looked up each time. */
+static void make_variables(ljinspect_hit *hit, maker *m, const char *(*push)(ljinspect_hit *hit, int index)) {
     const char *names[VALUES_MAX], *name;
     int n = 0;
-    while ((name = ljinspect_hit_local_at(hit, n + 1)) != NULL) {
+    while ((name = push(hit, n + 1)) != NULL) {
         lua_pop(hit->L, 1);
         if (n == VALUES_MAX) return;
         names[n++] = name;
     }
-    s->vals = make(hit->context, hit->L, names, n, NULL, NULL);
+    *m = make(hit->context, hit->L, names, n, NULL, NULL);
+}
+
+static void make_vals(ljinspect_hit *hit, site *s) {
+    make_variables(hit, &s->vals, ljinspect_hit_local_at);
 }
 
 static void make_uv(ljinspect_hit *hit, site *s) {
-    const char *names[VALUES_MAX], *name;
-    int n = 0;
-    while ((name = ljinspect_hit_upvalue_at(hit, n + 1)) != NULL) {
-        lua_pop(hit->L, 1);
-        if (n == VALUES_MAX) return;
-        names[n++] = name;
-    }
-    s->uv = make(hit->context, hit->L, names, n, NULL, NULL);
+    make_variables(hit, &s->uv, ljinspect_hit_upvalue_at);
 }
 
 typedef struct constant_finfo {
@@ -231,9 +229,7 @@ static site *find_site(ljinspect_hit *hit) {
         for (int i = 0; i < SITES; i++) forget_site(hit->context, &f->info->sites[i]);
     }
     for (int i = 0; i < SITES; i++) {
-        site *s = &f->info->sites[i];
-        if (s->id != id) continue;
-        return s;
+        if (f->info->sites[i].id == id) return &f->info->sites[i];
     }
     if (f->info->used < SITES_MOST) {
         site *s = &f->info->sites[f->info->next++ % SITES];

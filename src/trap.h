@@ -228,6 +228,8 @@ void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive);
 /* True if the function has code on the key's line and a matching name; _about: the same for a key out of force. */
 bool trap_key_matches(const trap_key *k, const vm_proto *pt);
 bool trap_key_about(const trap_key *k, const vm_proto *pt);
+/* Whether a key that is in force matches the function. */
+bool trap_wanted(const trap_engine *e, const vm_proto *pt);
 /* Make LuaJIT count the loops of a function again that it gave up on, but for the `n` given ones. */
 void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uint32_t n);
 

@@ -244,9 +244,7 @@ int trap_search(trap_engine *e, lua_State *L, const trap_key *keys, size_t n, bo
 /* A function that the parser has just finished: nothing can have compiled it yet, so no traces need to be dropped,
  * which an event handler could not do. */
 int trap_hook_parsed(trap_engine *e, lua_State *L, vm_proto *pt) {
-    bool any = false;
-    for (size_t i = 0; i < e->n_keys && !any; i++) any = trap_key_matches(&e->keys[i], pt);
-    if (!any) {
+    if (!trap_wanted(e, pt)) {
         trap_proto *stale = trap_find_proto(e, pt);
         if (stale != NULL) trap_drop_proto(e, stale, false);
         return 0;

@@ -148,6 +148,13 @@ bool trap_key_about(const trap_key *k, const vm_proto *pt) {
     return hooks_suffix(source, len, k->file, k->file_len);
 }
 
+bool trap_wanted(const trap_engine *e, const vm_proto *pt) {
+    for (size_t i = 0; i < e->n_keys; i++) {
+        if (trap_key_matches(&e->keys[i], pt)) return true;
+    }
+    return false;
+}
+
 static bool is_given_up(const vm_layout *lay, vm_ins ins) {
     uint8_t op = lay->name[VM_INS_OP(ins)];
     return op == VM_IFORL || op == VM_IITERL || op == VM_ILOOP || op == VM_IFUNCF;

@@ -20,9 +20,13 @@ static uintptr_t header_handler(const trap_engine *e, unsigned i) {
     return e->v.lay->func_handler[(m & (VM_MODE_JIT | VM_MODE_REC)) == VM_MODE_JIT][i];
 }
 
-static void replace_slot(uintptr_t *slot, uintptr_t old, uintptr_t new) {
+/* A thread that sleeps in a system call writes nothing, and what it wrote before is to be seen; the thread sanitizer
+ * cannot know. */
+#define UNSEEN_BY_SANITIZER __attribute__((no_sanitize("thread")))
+
+UNSEEN_BY_SANITIZER static void replace_slot(uintptr_t *slot, uintptr_t old, uintptr_t new) {
     if (__atomic_load_n(slot, __ATOMIC_RELAXED) != old) return;
-    __atomic_compare_exchange_n(slot, &old, new, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(slot, &old, new, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 void trap_wake_calls(trap_engine *e) {
@@ -59,19 +63,23 @@ void trap_settle(trap_engine *e) {
     unpause(e);
 }
 
-/* A thread that sleeps in a system call writes nothing, and what it wrote before is to be seen; the thread sanitizer
- * cannot know. */
-__attribute__((no_sanitize("thread"))) void trap_pause(trap_engine *e) {
+UNSEEN_BY_SANITIZER void trap_pause(trap_engine *e) {
     unsigned n = e->v.lay->static_len;
     uintptr_t *slots = e->v.dispatch;
     if (e->step.active || e->in_hit || (trap_mode(e) & VM_MODE_REC) != 0) return;
     for (unsigned i = 0; i < n; i++) {
         if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED) == TRAP_PAUSE_STUB) return; /* taken already */
     }
-    for (unsigned i = 0; i < n; i++) e->pause.slots[i] = __atomic_load_n(&slots[i], __ATOMIC_RELAXED);
+    /* The VM may wake up meanwhile, do the same on its own thread, or begin a step: what is saved must never be a stub
+     * that leads here or back (the VM would go round in it for ever), and a slot that has changed is left alone. */
+    for (unsigned i = 0; i < n; i++) {
+        uintptr_t slot = __atomic_load_n(&slots[i], __ATOMIC_RELAXED);
+        if (slot == TRAP_PAUSE_STUB || slot == TRAP_REARM_STUB || slot == TRAP_REARM_FIXED_STUB) continue;
+        __atomic_store_n(&e->pause.slots[i], slot, __ATOMIC_RELAXED);
+    }
     e->pause.mode = trap_mode(e);
     atomic_store_explicit(&e->pause.taken, true, memory_order_release);
-    for (unsigned i = 0; i < n; i++) __atomic_store_n(&slots[i], TRAP_PAUSE_STUB, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < n; i++) replace_slot(&slots[i], e->pause.slots[i], TRAP_PAUSE_STUB);
 }
 
 /* ---- Collections ------------------------------------------------------------------------------------------------- */
