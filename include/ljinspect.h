@@ -142,6 +142,98 @@ typedef struct ljinspect_filter {
 LJINSPECT_API int64_t ljinspect_set_hook(lua_State *L, const char *file, int line, int func,
                                          const ljinspect_filter *filter);
 
+/* What a snapshot shows of a hit, and its bounds; 0 stands for the usual value of a number. */
+enum {
+    LJINSPECT_CAPTURE_LOCALS = 1,
+    LJINSPECT_CAPTURE_UPVALUES = 2,
+    LJINSPECT_CAPTURE_VARARGS = 4,
+    LJINSPECT_CAPTURE_JSON = 8,     /* one line of JSON (docs/logpoints.md has the schema), else text */
+    LJINSPECT_CAPTURE_TOSTRING = 16 /* call the __tostring of values that have one; else no metamethod runs */
+};
+
+typedef struct ljinspect_capture {
+    unsigned what;
+    int stack;        /* frames of the stack, 0 to 200; usually none */
+    int stack_locals; /* so many of them with their locals, 0 to 200 */
+    int depth;        /* tables within tables, 1 to 20; usually 3 */
+    int entries;      /* of a table, 1 to 1000; usually 20 */
+    int string;       /* bytes of a string, 1 to 65536; usually 200 */
+    int bytes;        /* of the whole, 1 to 1048576; usually 16384. It may go over by one string and brackets */
+    const char *const
+        *masks; /* NULL, or words, ended by NULL, beside password, passwd, secret, token, authorization and
+                                 cookie: values whose names contain one are not shown, whatever the case of letters */
+} ljinspect_capture;
+
+enum ljinspect_level { LJINSPECT_DEBUG = 0, LJINSPECT_INFO = 1, LJINSPECT_WARN = 2, LJINSPECT_ERROR = 3 };
+
+/* Gets a line of a hook instead of the log: `len` bytes with a NUL behind them, valid during the call. Runs on the VM's
+ * thread inside a hit, as a filter does. Must not raise Lua errors. */
+typedef void (*ljinspect_sink_fn)(lua_State *L, enum ljinspect_level level, const char *line, size_t len,
+                                  void *userdata);
+
+/*
+ * A hook that says what is to be seen: which hits (condition, limits), and what of them (a log line, a snapshot, a
+ * filter). Start from ljinspect_hook_options_init(); a later version of the library may have more fields behind these.
+ */
+typedef struct ljinspect_hook_options {
+    size_t size; /* of this structure, as the caller knows it */
+    /* Where: file and line, as for ljinspect_set_hook(); or the entry of a function, whose arguments are then the locals:
+     * by its name ("resty.core.request.get_headers": a field of a loaded module or a global), or `func` without a line.
+     * That very function is meant, not others made by the same code. */
+    const char *function;
+    const char *file;
+    int line;
+    int func;              /* stack index of a function: with a line a hint; 0 for none */
+    const char *condition; /* a Lua expression over the variables the hooked function sees; NULL: every hit */
+    const char *log;       /* a line with Lua expressions in braces; NULL: none */
+    const ljinspect_capture *capture; /* a snapshot; NULL: none */
+    const ljinspect_filter *filter;   /* called for the hits that are left; false keeps the hook; NULL: none */
+    int64_t hits;                     /* the hook goes after so many; 0: it stays */
+    double per_second;                /* no more than this are shown, the rest is dropped; 0: all */
+    double expires;                   /* seconds until the hook goes, at its next hit after that; 0: never */
+    double sample; /* above 0 to 1: the part of the hits, chosen by chance, that is looked at at all; usually 1 */
+    enum ljinspect_level level; /* of the lines; usually info */
+    const char *tag;            /* shown with the lines and in listings; NULL: none */
+    const char *sink_file;      /* absolute path: lines go there, written by a thread of its own. NULL: to the log */
+    ljinspect_sink_fn sink;     /* lines go there; NULL: not */
+    void *sink_data;
+    ljinspect_destroy_fn sink_destroy; /* for sink_data; may be NULL; not called when setting the hook fails */
+    int sink_func;         /* stack index of a Lua function (line, level, key) that gets the lines; 0: none */
+    int count;             /* not 0: count the hits, and log a summary instead of a line per hit */
+    const char *histogram; /* an expression: count how its values are spread, too. NULL: none */
+    double interval; /* seconds between summaries, 0.01 to 86400, usually 10: logged at the first hit, poll or listing
+                              after it, and when the hook goes by its own limits */
+    double budget;   /* part of a core's time that its hits may take, 0 to 1; 0: no end. Usually 0.05 */
+} ljinspect_hook_options;
+
+/* Fill in the usual values. `size` is that of the structure as the caller knows it. Returns 0 or LJINSPECT_ERR_ARGUMENT. */
+LJINSPECT_API int ljinspect_hook_options_init(ljinspect_hook_options *options, size_t size);
+
+/*
+ * Set a hook by options. What is wrong with them is written to `why` (NULL: not), `why_size` bytes at most, always
+ * terminated: the field, and for expressions the column. Returns as ljinspect_set_hook(), and LJINSPECT_ERR_SYSTEM where
+ * the sink's thread cannot be started.
+ */
+LJINSPECT_API int64_t ljinspect_set_hook_with(lua_State *L, const ljinspect_hook_options *options, char *why,
+                                              size_t why_size);
+
+/* What all hooks of a VM together may cost. */
+typedef struct ljinspect_limits {
+    size_t size;   /* of this structure, as the caller knows it */
+    double budget; /* part of a core's time that all hits may take, 0 to 1; hooks set with ljinspect_set_hook() are then
+                         suspended, too. 0: no end, which it is at the start */
+    double filter_ms; /* milliseconds after which an expression, a filter or a sink in Lua of a hook set by options is
+                         interrupted by an error; 0: never. 50 at the start, at most 60000. See docs/logpoints.md for
+                         what cannot be interrupted */
+    double plain_filter_ms; /* the same for filters in Lua of hooks set with ljinspect_set_hook(). 0, never, at the
+                               start */
+} ljinspect_limits;
+
+/* Read the limits of a VM, or set them. `size` must be set either way. Returns 0, or LJINSPECT_ERR_ARGUMENT, _NOMEM,
+ * _CLOSED, _FOREIGN or _ENGINE. */
+LJINSPECT_API int ljinspect_get_limits(lua_State *L, ljinspect_limits *limits);
+LJINSPECT_API int ljinspect_set_limits(lua_State *L, const ljinspect_limits *limits);
+
 /* Remove every hook with the key `file#line` (equal, not suffix). Returns how many were removed, or
  * LJINSPECT_ERR_ARGUMENT or _FOREIGN. Safe from inside a filter. */
 LJINSPECT_API int ljinspect_unset_hook(lua_State *L, const char *file, int line);
@@ -153,9 +245,10 @@ LJINSPECT_API int ljinspect_unset_id(lua_State *L, int64_t id);
 LJINSPECT_API int ljinspect_unset_all(lua_State *L);
 
 enum ljinspect_hook_state {
-    LJINSPECT_PENDING = 0, /* no loaded function matches yet */
-    LJINSPECT_ARMED = 1,   /* in force in loaded code */
-    LJINSPECT_NO_CODE = 2  /* the file is loaded but has no code on that line */
+    LJINSPECT_PENDING = 0,  /* no loaded function matches yet */
+    LJINSPECT_ARMED = 1,    /* in force in loaded code */
+    LJINSPECT_NO_CODE = 2,  /* the file is loaded but has no code on that line */
+    LJINSPECT_SUSPENDED = 3 /* in force, but passed over for a while: it took more than its budget */
 };
 
 typedef struct ljinspect_hook_info {
@@ -164,11 +257,17 @@ typedef struct ljinspect_hook_info {
     const char *file; /* as it was set; "=stdin" where it was NULL */
     int line;
     enum ljinspect_hook_state state;
-    int places;      /* armed: in how many loaded functions the line was found, at least 1 */
-    int line_before; /* no code: the nearest line before that has code, 0 for none */
-    int line_after;  /* no code: the nearest line after that has code, 0 for none */
-    uint64_t hits;   /* arrivals for which the filter ran */
-    uint64_t errors; /* how many of them ended in an error: 0 or 1, for an error removes the hook */
+    int places;       /* armed: in how many loaded functions the line was found, at least 1 */
+    int line_before;  /* no code: the nearest line before that has code, 0 for none */
+    int line_after;   /* no code: the nearest line after that has code, 0 for none */
+    uint64_t hits;    /* arrivals */
+    uint64_t errors;  /* of a filter: 0 or 1, for an error removes the hook; and of conditions, log parts and sinks */
+    uint64_t matched; /* hits that the condition held for; all, where there is none */
+    uint64_t dropped; /* matched, but over the rate or lost by the sink; or hits while the hook was suspended */
+    uint64_t suspensions; /* how often it was suspended */
+    double mean_ns;       /* what a hit cost that was not passed over: time on the VM's thread */
+    double max_ns;
+    const char *tag; /* as set, or NULL */
 } ljinspect_hook_info;
 
 /* Return 0 to go on, anything else to stop. `info` and its strings are valid during the call only. Must not raise Lua
@@ -240,8 +339,6 @@ typedef struct ljinspect_attach_options {
 LJINSPECT_API int ljinspect_attach(lua_State *L, const ljinspect_attach_options *options);
 
 /* ---- Log ------------------------------------------------------------------------------------------------------ */
-
-enum ljinspect_level { LJINSPECT_DEBUG = 0, LJINSPECT_INFO = 1, LJINSPECT_WARN = 2, LJINSPECT_ERROR = 3 };
 
 /* `message` is one line without its newline, starts with "ljinspect: " and is valid during the call. May use L as a C
  * function would; errors it raises are ignored. */

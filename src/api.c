@@ -1,6 +1,7 @@
 /* The public entry points: check arguments, find the context, delegate. */
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "hooksfile.h"
 #include "listing.h"
 #include "log.h"
+#include "logpoint.h"
+#include "tracepoint.h"
 
 static const char stdin_source[] = "=stdin";
 
@@ -27,23 +30,56 @@ static context *find(lua_State *L, int *error) {
 typedef struct set_request {
     const char *file;
     int line;
-    bool func; /* the function is below the filter on the stack */
+    bool func, own_filter, sink;           /* which values are on the stack, in this order */
+    const ljinspect_hook_options *options; /* NULL: a filter is all */
     filter filter;
+    logpoint *half; /* made, but not owned by a hook yet */
+    logpoint_error why;
     int64_t result;
 } set_request;
 
-/* Stack: function if any, filter if it is a Lua function. */
+/* A hook on the entry of a function: find its place. The function stays on the stack, and with it the chunk name. */
+static bool find_entry(lua_State *L, context *c, set_request *r) {
+    const char *name = r->options->function, *why;
+    bool found = name == NULL || tracepoint_find(L, name, &why);
+    if (found && name == NULL) lua_pushvalue(L, 1);
+    if (found && tracepoint_entry(c->engine, L, &r->file, &r->line, &why)) {
+        logpoint_only(r->filter.logpoint, c, L);
+        return true;
+    }
+    r->result = r->why.code = LJINSPECT_ERR_ARGUMENT;
+    snprintf(r->why.text, sizeof r->why.text, "func: %s%s%s", name != NULL ? name : "", name != NULL ? ": " : "", why);
+    return false;
+}
+
+/* Stack: function, filter, sink, each if it is there. */
 static void set_hook(lua_State *L, context *c, void *arg) {
     set_request *r = arg;
-    bool own_ref = lua_gettop(L) > (r->func ? 1 : 0);
-    if (r->filter.call == NULL) {
-        if (!own_ref) lua_rawgeti(L, LUA_REGISTRYINDEX, r->filter.ref);
-        r->filter.uses = filter_use(L);
-        if (!own_ref) lua_pop(L, 1);
+    int filter_at = r->func ? 2 : 1, sink_at = r->sink ? filter_at + (r->own_filter ? 1 : 0) : 0;
+    if (r->options != NULL) {
+        r->filter.logpoint = logpoint_new(c, L, r->options, sink_at, &r->half, &r->why);
+        r->result = r->why.code;
+        if (r->filter.logpoint == NULL) return;
+        r->half = r->filter.logpoint;
+        r->filter.meter.budget = r->options->budget;
+        if (r->options->line == 0 && !find_entry(L, c, r)) return;
     }
-    if (own_ref) r->filter.ref = context_ref(c, L);
+    if (r->filter.call == NULL && !r->filter.none) {
+        if (r->own_filter)
+            lua_pushvalue(L, filter_at);
+        else
+            lua_rawgeti(L, LUA_REGISTRYINDEX, r->filter.ref);
+        r->filter.uses = filter_use(L);
+        if (r->own_filter)
+            r->filter.ref = context_ref(c, L);
+        else
+            lua_pop(L, 1);
+    }
     r->result = context_add(c, L, r->file, strlen(r->file), r->line, r->func ? 1 : 0, &r->filter);
-    if (r->result < 0 && own_ref) context_unref(c, r->filter.ref);
+    if (r->result > 0)
+        r->half = NULL;
+    else if (r->own_filter)
+        context_unref(c, r->filter.ref);
 }
 
 /* What `f` asks for as the context keeps it. False for what cannot be a filter. */
@@ -68,29 +104,116 @@ static bool read_filter(lua_State *L, const ljinspect_filter *f, filter *out) {
     return false;
 }
 
-int64_t ljinspect_set_hook(lua_State *L, const char *file, int line, int func, const ljinspect_filter *f) {
-    set_request r = {.file = file != NULL ? file : stdin_source, .line = line, .func = func != 0};
-    if (L == NULL || f == NULL || line < 1 || line > HOOKS_LINE_MAX) return LJINSPECT_ERR_ARGUMENT;
-    if ((func != 0 && !lua_isfunction(L, func)) || !read_filter(L, f, &r.filter)) return LJINSPECT_ERR_ARGUMENT;
-    int error, nargs = 0;
+/* Push the value at `index`, which may be relative to the top as it was `pushed` values ago. */
+static int push_again(lua_State *L, int index, int pushed) {
+    lua_pushvalue(L, index < 0 && index > LUA_REGISTRYINDEX ? index - pushed : index);
+    return pushed + 1;
+}
+
+/* Set the hook that `r` describes; `func`, `filter_at` and `sink_at` are stack indexes, 0 for none. */
+static int64_t set(lua_State *L, set_request *r, int func, int filter_at, int sink_at) {
+    int error, n = 0;
     context *c = context_get(L, &error);
     if (c == NULL) return error;
-    int shift = 0; /* a relative index moves as values are pushed */
-    if (func != 0) {
-        lua_pushvalue(L, func);
-        nargs++;
-        shift = 1;
+    r->func = func != 0;
+    r->own_filter = filter_at != 0;
+    r->sink = sink_at != 0;
+    if (r->func) n = push_again(L, func, n);
+    if (r->own_filter) n = push_again(L, filter_at, n);
+    if (r->sink) n = push_again(L, sink_at, n);
+    int status = context_call(c, L, set_hook, r, n);
+    if (status != 0) {
+        log_message(c, L, LJINSPECT_ERROR, "%s#%d: hook could not be set: %s", r->file, r->line,
+                    lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1));
+        lua_pop(L, 1);
+        r->result = status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
     }
-    if (f->kind == LJINSPECT_FILTER_LUA) {
-        lua_pushvalue(L, f->index < 0 && f->index > LUA_REGISTRYINDEX ? f->index - shift : f->index);
-        nargs++;
+    if (r->half != NULL) logpoint_abandon(r->half, c);
+    return r->result;
+}
+
+int64_t ljinspect_set_hook(lua_State *L, const char *file, int line, int func, const ljinspect_filter *f) {
+    set_request r = {.file = file != NULL ? file : stdin_source, .line = line};
+    if (L == NULL || f == NULL || line < 1 || line > HOOKS_LINE_MAX) return LJINSPECT_ERR_ARGUMENT;
+    if ((func != 0 && !lua_isfunction(L, func)) || !read_filter(L, f, &r.filter)) return LJINSPECT_ERR_ARGUMENT;
+    return set(L, &r, func, f->kind == LJINSPECT_FILTER_LUA ? f->index : 0, 0);
+}
+
+/* ---- Hooks by options ---- */
+
+int ljinspect_hook_options_init(ljinspect_hook_options *options, size_t size) {
+    static const ljinspect_hook_options usual = {
+        .sample = 1, .level = LJINSPECT_INFO, .interval = 10, .budget = GOVERNOR_BUDGET};
+    if (options == NULL || size < sizeof usual) return LJINSPECT_ERR_ARGUMENT;
+    memset(options, 0, size);
+    *options = usual;
+    options->size = size;
+    return 0;
+}
+
+/* What is wrong with the options that the parts of a logpoint do not see; NULL: nothing. */
+static const char *check_options(lua_State *L, const ljinspect_hook_options *o) {
+    bool pictures = o->capture != NULL;
+    int sinks = (o->sink_file != NULL) + (o->sink != NULL) + (o->sink_func != 0);
+    bool by_function = o->function != NULL || (o->line == 0 && o->func != 0);
+    if (o->function != NULL && (o->line != 0 || o->func != 0)) return "func: a name stands alone, without line";
+    if (by_function && o->file != NULL) return "file: not with a function alone; give a line, too";
+    if (!by_function && (o->line < 1 || o->line > HOOKS_LINE_MAX)) return "line: 1 to 16777215 expected";
+    if (o->func != 0 && !lua_isfunction(L, o->func)) return "func: function expected";
+    if (o->sink_func != 0 && !lua_isfunction(L, o->sink_func)) return "sink: function expected";
+    if (!(o->budget >= 0 && o->budget <= 1)) return "budget: 0 to 1 expected";
+    if (sinks > 1) return "sink: more than one given";
+    bool lines = o->log != NULL || pictures || o->count != 0 || o->histogram != NULL;
+    if (!lines && o->filter == NULL) return "nothing to do: log, capture, filter, count or histogram expected";
+    if (sinks > 0 && !lines) return "sink: nothing to write to it: log, capture, count or histogram expected";
+    if (pictures && o->capture->stack == 0 && (o->capture->what & 7) == 0)
+        return "capture: nothing to show: locals, upvalues, varargs or stack expected";
+    return NULL;
+}
+
+int64_t ljinspect_set_hook_with(lua_State *L, const ljinspect_hook_options *o, char *why, size_t why_size) {
+    if (why != NULL && why_size > 0) *why = '\0';
+    if (L == NULL || o == NULL || o->size < sizeof *o) return LJINSPECT_ERR_ARGUMENT;
+    set_request r = {.file = o->file != NULL ? o->file : stdin_source,
+                     .line = o->line,
+                     .options = o,
+                     .filter = {.ref = LUA_NOREF, .none = true}};
+    const char *wrong = check_options(L, o);
+    if (wrong == NULL && o->filter != NULL && !read_filter(L, o->filter, &r.filter)) wrong = "filter: no filter";
+    int64_t result = LJINSPECT_ERR_ARGUMENT;
+    if (wrong == NULL) {
+        bool by_index = o->filter != NULL && o->filter->kind == LJINSPECT_FILTER_LUA;
+        result = set(L, &r, o->func, by_index ? o->filter->index : 0, o->sink_func);
+        wrong = r.why.text;
     }
-    int status = context_call(c, L, set_hook, &r, nargs);
-    if (status == 0) return r.result;
-    log_message(c, L, LJINSPECT_ERROR, "%s#%d: hook could not be set: %s", r.file, line,
-                lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1));
-    lua_pop(L, 1);
-    return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
+    if (result < 0 && why != NULL && why_size > 0)
+        snprintf(why, why_size, "%s", *wrong != '\0' ? wrong : ljinspect_strerror((int)result));
+    return result;
+}
+
+int ljinspect_get_limits(lua_State *L, ljinspect_limits *limits) {
+    int error;
+    if (limits == NULL || limits->size < sizeof *limits) return LJINSPECT_ERR_ARGUMENT;
+    const context *c = context_get(L, &error);
+    if (c == NULL) return error;
+    limits->budget = c->governor.budget;
+    limits->filter_ms = c->time_limit.filter_ms;
+    limits->plain_filter_ms = c->time_limit.plain_ms;
+    return 0;
+}
+
+int ljinspect_set_limits(lua_State *L, const ljinspect_limits *limits) {
+    int error;
+    if (limits == NULL || limits->size < sizeof *limits) return LJINSPECT_ERR_ARGUMENT;
+    if (!(limits->budget >= 0 && limits->budget <= 1)) return LJINSPECT_ERR_ARGUMENT;
+    if (!(limits->filter_ms >= 0 && limits->filter_ms <= 60000)) return LJINSPECT_ERR_ARGUMENT;
+    if (!(limits->plain_filter_ms >= 0 && limits->plain_filter_ms <= 60000)) return LJINSPECT_ERR_ARGUMENT;
+    context *c = context_get(L, &error);
+    if (c == NULL) return error;
+    c->governor.budget = limits->budget;
+    c->time_limit.filter_ms = limits->filter_ms;
+    c->time_limit.plain_ms = limits->plain_filter_ms;
+    return 0;
 }
 
 int ljinspect_unset_hook(lua_State *L, const char *file, int line) {
@@ -124,6 +247,7 @@ int ljinspect_hooks(lua_State *L, ljinspect_hook_visitor visit, void *userdata) 
     int error;
     context *c = find(L, &error);
     if (c == NULL) return error;
+    logpoint_tend(c, L);
     return listing_visit(c, L, visit, userdata);
 }
 
@@ -171,6 +295,7 @@ int ljinspect_poll(lua_State *L) {
     int error;
     context *c = context_find(L, &error);
     if (c == NULL) return error;
+    logpoint_tend(c, L);
     return c->file != NULL ? hooksfile_poll(c->file, c, L) : 0;
 }
 

@@ -7,6 +7,9 @@
 #include "filter_use.h"
 #include "info.h"
 #include "log.h"
+#include "logpoint.h"
+#include "ticks.h"
+#include "time_limit.h"
 
 /* lj_debug.c, debug_localname: what stands above the last local. */
 static bool past_locals(const char *name) {
@@ -96,7 +99,16 @@ void ljinspect_hit_push_info(ljinspect_hit *hit) {
 typedef struct run {
     hook *hook;
     bool keep;
+    bool in_filter; /* what comes before it, of a hook in table form, is done */
 } run;
+
+/* The part of a hook in table form that comes before its filter. False: there is nothing more to do. */
+static bool run_logpoint(logpoint *p, ljinspect_hit *hit, run *r, bool *last) {
+    logpoint_verdict verdict = logpoint_hit(p, hit);
+    *last = verdict == LOGPOINT_LAST;
+    r->keep = verdict == LOGPOINT_PASS || verdict == LOGPOINT_MATCH;
+    return (verdict == LOGPOINT_MATCH || *last) && !((filter *)hit->hook->filter)->none;
+}
 
 /* The C function between the hooked function and the filter: level 1 below it is the hooked one, so that in a filter in
  * Lua the hooked one is level 3. */
@@ -108,8 +120,13 @@ static void call_filter(lua_State *L, context *c, void *arg) {
     hit.hook = r->hook;
     hit.L = L;
     if (!lua_getstack(L, 1, &hit.frame)) luaL_error(L, "no hooked function on the stack");
+    bool last = false;
+    if (f->logpoint != NULL && (!run_logpoint(f->logpoint, &hit, r, &last) || r->hook->removed)) return;
+    lua_settop(L, 0);
+    r->in_filter = true;
     if (f->call != NULL) {
-        r->keep = f->call(&hit, f->userdata) == LJINSPECT_KEEP;
+        time_limit_end(c, L);
+        r->keep = f->call(&hit, f->userdata) == LJINSPECT_KEEP && !last;
         return;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
@@ -118,23 +135,38 @@ static void call_filter(lua_State *L, context *c, void *arg) {
     } else {
         info_push(&hit, f->uses);
     }
+    time_limit_begin_anew(c, L, f->logpoint != NULL ? c->time_limit.filter_ms : c->time_limit.plain_ms);
     lua_call(L, 1, 1);
-    r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+    r->keep = lua_isboolean(L, -1) && !lua_toboolean(L, -1) && !last;
 }
 
-/* The text of the error value on top of L, which may be of any type; no metamethods, no allocation for strings. */
-static const char *error_text(lua_State *L, char *buffer, size_t size) {
-    if (lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
-    snprintf(buffer, size, "(error object is a %s value)", luaL_typename(L, -1));
-    return buffer;
+/* Reading the clock twice is a good part of what a filter in C takes that looks at nothing: where nothing is decided by
+ * it, it is read for some of the hits. */
+static bool is_timed(const context *c, const logpoint *p, uint64_t hit) {
+    enum { ALL_OF_FIRST = 16, EACH = 16 };
+    return p != NULL || c->governor.budget > 0 || hit <= ALL_OF_FIRST || hit % EACH == 0;
 }
 
 void capture_run(context *c, lua_State *L, hook *h) {
     run r = {.hook = h};
-    char buffer[64];
-    h->hits++;
+    char buffer[LOG_ERROR_TEXT];
+    const filter *f = h->filter;
+    logpoint *p = f->logpoint;
+    uint64_t start = 0;
+    bool timed = is_timed(c, p, ++h->hits);
+    if (timed) start = c->hit_start = ticks_now();
+    if (f->meter.until != 0 && governor_suspended(c, L, h, timed ? start : ticks_now())) {
+        h->dropped++;
+        return;
+    }
+    if (p == NULL) h->matched++;
     int status = context_call(c, L, call_filter, &r, 0);
-    if (status == LUA_ERRMEM) {
+    time_limit_end(c, L);
+    if (status != 0 && p != NULL && !r.in_filter) {
+        r.keep = true;
+        logpoint_failed(p, c, L, h);
+        lua_pop(L, 1);
+    } else if (status == LUA_ERRMEM) {
         r.keep = true;
         log_message(c, L, LJINSPECT_ERROR, "%s: no memory for the filter, hook kept", h->key);
         lua_pop(L, 1);
@@ -142,8 +174,12 @@ void capture_run(context *c, lua_State *L, hook *h) {
         r.keep = false;
         h->errors++;
         log_message(c, L, LJINSPECT_ERROR, "%s: error in filter, hook removed: %s", h->key,
-                    error_text(L, buffer, sizeof buffer));
+                    log_error_text(L, buffer, sizeof buffer));
         lua_pop(L, 1);
+    }
+    if (timed) {
+        h->timed++;
+        governor_charge(c, L, h, start, ticks_now());
     }
     if (!r.keep && !h->removed) context_remove(c, L, c->hooks, h);
 }

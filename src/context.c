@@ -10,6 +10,8 @@
 #include "hooksfile.h"
 #include "info.h"
 #include "log.h"
+#include "logpoint.h"
+#include "ticks.h"
 
 /* Where the registry holds the context's owner, and from where on downwards what context_ref() keeps. Numbers, because
  * looking them up neither allocates nor raises an error, as a string or a light userdata may. Negative, because LuaJIT
@@ -80,6 +82,7 @@ static void filter_release(hook *h, void *owner_context) {
     context_unref(c, f->ref);
     info_forget(c, f->info);
     if (f->destroy != NULL) f->destroy(f->userdata);
+    if (f->logpoint != NULL) logpoint_free(f->logpoint, c);
     free(f);
 }
 
@@ -97,8 +100,13 @@ static void visit_hook(hook *h, void *arg) {
 
 static int on_hit(void *owner_context, lua_State *L, const char *source, size_t source_len, int line) {
     arrival a = {.context = owner_context, .L = L};
-    if (a.context->applying) return 0; /* a hooks file is not the program */
-    return hooks_dispatch(a.context->hooks, source, source_len, line, visit_hook, &a);
+    context *c = owner_context;
+    if (c->applying || c->in_hit) return 0; /* neither a hooks file nor a filter is the program */
+    c->in_hit = true;
+    int n = hooks_dispatch(c->hooks, source, source_len, line, visit_hook, &a);
+    c->in_hit = false;
+    if (c->next_expiry != 0 && c->hit_start >= c->next_expiry) logpoint_tend(c, L);
+    return n;
 }
 
 static void on_safepoint(void *owner_context, lua_State *L) {
@@ -123,6 +131,7 @@ static void on_log(void *owner_context, lua_State *L, int level, const char *for
 /* ---- Life ---- */
 
 static void context_free(context *c, lua_State *L) {
+    c->closing = true;
     if (c->file != NULL) hooksfile_stop(c->file, c, L);
     if (c->engine != NULL) c->engine->class->close(c->engine, L, true);
     hooks_free(c->staged);
@@ -130,8 +139,11 @@ static void context_free(context *c, lua_State *L) {
     if (c->anchor != NULL) {
         context_unref(c, c->nothing_ref);
         context_unref(c, c->runner_ref);
+        context_unref(c, c->weak_ref);
         context_unref(c, c->anchor_ref);
     }
+    out_free(&c->line);
+    out_free(&c->message);
     free(c);
 }
 
@@ -177,8 +189,10 @@ static context *create(lua_State *L, owner **half) {
     if (c == NULL) luaL_error(L, "not enough memory");
     o->context = c;
     *half = o;
-    c->anchor_ref = c->runner_ref = c->nothing_ref = LUA_NOREF;
+    c->anchor_ref = c->runner_ref = c->weak_ref = c->nothing_ref = LUA_NOREF;
     c->next_ref = FIRST_REF;
+    c->time_limit.filter_ms = TIME_LIMIT_MS;
+    ticks_open();
     c->hooks = hooks_new(filter_release, c);
     if (c->hooks == NULL) luaL_error(L, "not enough memory");
     lua_State *anchor = lua_newthread(L);
@@ -190,6 +204,12 @@ static context *create(lua_State *L, owner **half) {
     c->runner_ref = context_ref(c, L);
     lua_createtable(L, 0, 0);
     c->nothing_ref = context_ref(c, L);
+    lua_createtable(L, 0, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    c->weak_ref = context_ref(c, L);
     const engine_host host = {.owner = c,
                               .table = &c->hooks,
                               .anchor = c->anchor,
@@ -203,6 +223,12 @@ static context *create(lua_State *L, owner **half) {
     lua_pushvalue(L, at);
     lua_rawseti(L, LUA_REGISTRYINDEX, OWNER_KEY);
     return c;
+}
+
+context *context_at(lua_State *L) {
+    context *c;
+    int error;
+    return look_up(L, &c, &error) ? c : NULL;
 }
 
 typedef struct creation {
@@ -260,7 +286,7 @@ static void open_engine(lua_State *L, context *c, void *arg) {
 
 int context_set_engine(context *c, lua_State *L, const engine_class *class) {
     if (c->engine->class == class) return 0;
-    if (c->file != NULL || c->staged != NULL || c->applying || hooks_dispatching(c->hooks) ||
+    if (c->file != NULL || c->staged != NULL || c->applying || c->in_hit || hooks_dispatching(c->hooks) ||
         hooks_count(c->hooks) > 0) {
         return LJINSPECT_ERR_BUSY;
     }

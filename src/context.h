@@ -12,10 +12,14 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "governor.h"
 #include "hooks.h"
 #include "ljinspect.h"
+#include "outbuf.h"
+#include "time_limit.h"
 
 struct hooksfile;
+struct logpoint;
 
 typedef struct context {
     hook_table *hooks;  /* in force */
@@ -24,9 +28,19 @@ typedef struct context {
     int64_t last_id;
     lua_State *anchor; /* a coroutine kept in the registry: names the VM for as long as it lives */
     int anchor_ref;
-    int next_ref;            /* where context_ref() looks first */
-    int runner_ref;          /* the function that context_call runs */
-    int nothing_ref;         /* an empty table, for filters that look at nothing */
+    int next_ref;    /* where context_ref() looks first */
+    int runner_ref;  /* the function that context_call runs */
+    int nothing_ref; /* an empty table, for filters that look at nothing */
+    int weak_ref;    /* a table with weak values: hooked functions by slot, see resolve.h */
+    int last_slot;
+    governor governor;
+    time_limit time_limit;
+    uint64_t hit_start;      /* of the hit that is dealt with, in ticks */
+    struct sink *sinks;      /* files that hooks write to */
+    outbuf line, message;    /* room for what hits are rendered into */
+    uint64_t next_expiry;    /* when a hook expires, in ticks; 0: never, as far as is known */
+    bool in_hit;             /* filters, or sinks, run */
+    bool closing;            /* the VM goes */
     ljinspect_logger logger; /* NULL: the default sink */
     void *logger_data;
     bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
@@ -40,6 +54,9 @@ context *context_get(lua_State *L, int *error);
 
 /* The same, but where there is none NULL with *error 0. */
 context *context_find(lua_State *L, int *error);
+
+/* The context of the VM of L, or NULL: looks and does nothing else. */
+context *context_at(lua_State *L);
 
 /* What runs inside context_call: a C function's body with `nargs` values on its stack. Results are ignored. May raise. */
 typedef void (*context_body)(lua_State *L, context *c, void *arg);
@@ -63,8 +80,11 @@ typedef struct filter {
     int ref;                 /* Lua: registry reference; else LUA_NOREF */
     unsigned uses;           /* Lua: what it can see of info, see filter_use.h */
     struct info_cache *info; /* Lua: what is remembered of its hits, or NULL */
-    bool lasting;            /* only those who name it take it away */
-    unsigned held;           /* by how many tables: a lasting one is in the staged table, too */
+    bool none;               /* no filter: the logpoint is all */
+    meter meter;
+    struct logpoint *logpoint; /* of a hook in table form; else NULL */
+    bool lasting;              /* only those who name it take it away */
+    unsigned held;             /* by how many tables: a lasting one is in the staged table, too */
 } filter;
 
 /* Set a hook, or take all but the lasting ones away, in context_table(c). `filter` is copied; on success the hook owns

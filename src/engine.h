@@ -96,6 +96,15 @@ typedef struct engine_class {
 
     /* Watching begins (true) or ends (false): the engine may need help to be woken. May raise a memory error. */
     void (*watching)(engine *e, lua_State *L, bool on);
+
+    /* From within hit(): until unbound() call `tick`, which may raise an error, every `count` instructions of the
+     * interpreter, and compile nothing. False where that is not possible here. Both NULL: never. Raise no error. */
+    bool (*bound)(engine *e, lua_State *L, lua_Hook tick, int count);
+    void (*unbound)(engine *e, lua_State *L, lua_Hook tick);
+
+    /* Whether the `pc`-th instruction of the Lua function at stack index `func`, in whose place the engine has put one of
+     * its own, is a jump: 1 or 0; -1 for one that is the program's. NULL: there is none such. Raises no error. */
+    int (*is_jump)(engine *e, lua_State *L, int func, int pc);
 } engine_class;
 
 /* arm_all() and disarm_all(), whether the engine has them or not. */

@@ -16,6 +16,7 @@
 
 #include "code_search.h"
 #include "engine.h"
+#include "line_bound.h"
 #include "line_jit.h"
 #include "line_program.h"
 #include "line_threads.h"
@@ -36,6 +37,8 @@ typedef struct line_engine {
     bool unfinished; /* the last hook is gone, but the compiler could not be switched on yet */
     bool watching;
     bool calling; /* a C function of our own */
+    bool in_hit;
+    atomic_bool bound; /* line_bound() is in force: the debug hook is not ours for the time being */
     unsigned looks;
     line_jit jit;
     wake_aid wake;
@@ -119,6 +122,7 @@ static void set_events(line_engine *e, lua_State *L) {
  * calls this only while the VM's thread sleeps in a system call.
  */
 static void install(line_engine *e, lua_State *L) {
+    if (atomic_load(&e->bound)) return;
     if (!installed(e, L)) line_program_take(&e->program, L);
     set_events(e, L);
 }
@@ -197,7 +201,9 @@ static void on_line(line_engine *e, lua_State *L, const lua_Debug *ar) {
     if (++e->looks % JIT_CHECK_LINES == 0) line_jit_recheck(&e->jit, L);
     /* Without memory for a visit a return to this line may count as an arrival; no hit is lost. */
     if (v == NULL) visits_open(&e->visits, L, depth, line, line_jit_loops(&e->jit, L, ar, line));
+    e->in_hit = true;
     e->base.host.hit(e->base.host.owner, L, info.source, source_len, line);
+    e->in_hit = false;
 }
 
 /* Whether this is a moment at which anything may be done: an instruction or a call, of a C function too, for code that is
@@ -235,6 +241,7 @@ static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
 /* The program's hook runs last: it may raise an error or yield, and then nothing of ours is left undone. It is asked for
  * first: this event is its own even if we give the hook back meanwhile. */
 static void on_event(line_engine *e, lua_State *L, lua_Debug *ar) {
+    if (e->in_hit) return; /* line_bound.h: a hit's own events may be sent */
     lua_Hook program = line_program_wants(&e->program, L, ar);
     on_own_event(e, L, ar);
     if (program != NULL) program(L, ar);
@@ -368,6 +375,24 @@ static void line_watching(engine *base, lua_State *L, bool on) {
     keep_cycle(e, L);
 }
 
+/* The program's own hook is called by us after the hit, and must run as a hook does: not interrupted by others. */
+static bool line_bound(engine *base, lua_State *L, lua_Hook tick, int count) {
+    line_engine *e = (line_engine *)base;
+    if (!e->in_hit || !installed(e, L) || atomic_load(&e->program.hook) != NULL) return false;
+    atomic_store(&e->bound, true);
+    if (line_bound_begin(L, tick, count)) return true;
+    atomic_store(&e->bound, false);
+    return false;
+}
+
+static void line_unbound(engine *base, lua_State *L, lua_Hook tick) {
+    line_engine *e = (line_engine *)base;
+    bool ours = lua_gethook(L) == tick; /* else what runs has set a hook, which is the program's now */
+    if (ours) lua_sethook(L, hook_functions[e->slot], EVENTS, 0);
+    atomic_store(&e->bound, false);
+    if (e->arms > 0 || !ours) install(e, L);
+}
+
 const engine_class engine_line = {
     .name = "line",
     .open = line_open,
@@ -380,4 +405,6 @@ const engine_class engine_line = {
     .awake = line_awake,
     .maintain = line_maintain,
     .watching = line_watching,
+    .bound = line_bound,
+    .unbound = line_unbound,
 };

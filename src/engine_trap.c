@@ -423,4 +423,7 @@ const engine_class engine_trap = {.name = "trap",
                                   .wake_here = trap_wake_vm_here,
                                   .awake = trap_awake,
                                   .maintain = trap_maintain,
-                                  .watching = trap_watching};
+                                  .watching = trap_watching,
+                                  .bound = trap_bound,
+                                  .unbound = trap_unbound,
+                                  .is_jump = trap_is_jump};

@@ -32,12 +32,15 @@ typedef struct hook {
     const char *file;
     size_t file_len;
     int line;
-    uint64_t hits;
+    uint64_t hits;    /* arrivals */
+    uint64_t matched; /* of them those that the condition held for */
+    uint64_t dropped; /* matched but not reported, or passed over while the hook was suspended */
     uint64_t errors;
-    bool removed; /* out of force, waiting for the end of the dispatch */
-    int places;   /* in how many loaded functions the line was last found; the owner's */
-    int locals;   /* how many it was last hit with; the owner's */
-    void *filter; /* the owner's; given back through hook_release_fn */
+    uint64_t timed; /* hits whose cost was measured */
+    bool removed;   /* out of force, waiting for the end of the dispatch */
+    int places;     /* in how many loaded functions the line was last found; the owner's */
+    int locals;     /* how many it was last hit with; the owner's */
+    void *filter;   /* the owner's; given back through hook_release_fn */
     hook_place *place;
     struct hook *next_in_place;
     struct hook *prev, *next; /* all hooks of the table, in id order */

@@ -3,6 +3,9 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "logpoint.h"
+#include "ticks.h"
+
 typedef struct listing {
     hook **hooks;
     engine_place *places;
@@ -15,14 +18,23 @@ static void locate(lua_State *L, context *c, void *arg) {
 }
 
 static ljinspect_hook_info describe(const hook *h, const engine_place *place) {
+    const filter *f = h->filter;
     ljinspect_hook_info info = {.id = h->id,
                                 .key = h->key,
                                 .file = h->file,
                                 .line = h->line,
                                 .state = LJINSPECT_PENDING,
                                 .hits = h->hits,
-                                .errors = h->errors};
-    if (h->places > 0 || h->hits > 0) {
+                                .errors = h->errors,
+                                .matched = h->matched,
+                                .dropped = h->dropped,
+                                .suspensions = f->meter.suspensions,
+                                .tag = f->logpoint != NULL ? logpoint_tag(f->logpoint) : NULL};
+    governor_cost(h, &info.mean_ns, &info.max_ns);
+    if (f->meter.until != 0 && ticks_now() < f->meter.until) {
+        info.state = LJINSPECT_SUSPENDED;
+        info.places = h->places > 0 ? h->places : 1;
+    } else if (h->places > 0 || h->hits > 0) {
         info.state = LJINSPECT_ARMED;
         info.places = h->places > 0 ? h->places : 1;
     } else if (place->file_known) {

@@ -16,6 +16,12 @@ const char *log_level_name(enum ljinspect_level level) {
     return names[level >= LJINSPECT_DEBUG && level <= LJINSPECT_ERROR ? level : LJINSPECT_ERROR];
 }
 
+const char *log_error_text(lua_State *L, char *buffer, size_t size) {
+    if (lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
+    snprintf(buffer, size, "(error object is a %s value)", luaL_typename(L, -1));
+    return buffer;
+}
+
 /* Copy `in` to `out` (room for 4 bytes per byte, and a NUL) with control characters escaped as in C. Bytes from 0x80 on
  * are left alone: they are UTF-8 or the program's own business. */
 static void escape(char *out, const char *in) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ljinspect.h"
+#include "lua_options.h"
 
 /* Return nil and what went wrong. */
 static int fail(lua_State *L, int code) {
@@ -38,6 +39,7 @@ static int check_line(lua_State *L) {
 }
 
 static int set_hook(lua_State *L) {
+    if (lua_istable(L, 1) && lua_isnoneornil(L, 2)) return lua_options_set_hook(L);
     const char *file = check_file(L);
     int line = check_line(L);
     bool func = !lua_isnoneornil(L, 3);
@@ -83,6 +85,7 @@ typedef struct copies {
 
 static int measure(const ljinspect_hook_info *info, void *arg) {
     *(size_t *)arg += strlen(info->key) + 1 + strlen(info->file) + 1;
+    if (info->tag != NULL) *(size_t *)arg += strlen(info->tag) + 1;
     return 0;
 }
 
@@ -102,13 +105,24 @@ static int copy_info(const ljinspect_hook_info *info, void *arg) {
     to->key = keep(c, info->key);
     to->file = keep(c, info->file);
     if (to->key == NULL || to->file == NULL) return 1;
+    if (info->tag != NULL && (to->tag = keep(c, info->tag)) == NULL) return 1;
     c->n++;
     return 0;
 }
 
 static void push_info(lua_State *L, const ljinspect_hook_info *info) {
-    static const char *const states[] = {"pending", "armed", "no code"};
-    lua_createtable(L, 0, 9);
+    static const char *const states[] = {"pending", "armed", "no code", "suspended"};
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {{"hits", (double)info->hits},
+                   {"matched", (double)info->matched},
+                   {"dropped", (double)info->dropped},
+                   {"suspended", (double)info->suspensions},
+                   {"errors", (double)info->errors},
+                   {"mean_ns", info->mean_ns},
+                   {"max_ns", info->max_ns}};
+    lua_createtable(L, 0, 15);
     lua_pushnumber(L, (lua_Number)info->id);
     lua_setfield(L, -2, "id");
     lua_pushstring(L, info->key);
@@ -119,11 +133,15 @@ static void push_info(lua_State *L, const ljinspect_hook_info *info) {
     lua_setfield(L, -2, "line");
     lua_pushstring(L, states[info->state]);
     lua_setfield(L, -2, "state");
-    lua_pushnumber(L, (lua_Number)info->hits);
-    lua_setfield(L, -2, "hits");
-    lua_pushnumber(L, (lua_Number)info->errors);
-    lua_setfield(L, -2, "errors");
-    if (info->state == LJINSPECT_ARMED) {
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        lua_pushnumber(L, numbers[i].value);
+        lua_setfield(L, -2, numbers[i].name);
+    }
+    if (info->tag != NULL) {
+        lua_pushstring(L, info->tag);
+        lua_setfield(L, -2, "tag");
+    }
+    if (info->state == LJINSPECT_ARMED || info->state == LJINSPECT_SUSPENDED) {
         lua_pushinteger(L, info->places);
         lua_setfield(L, -2, "places");
     }
@@ -338,6 +356,7 @@ int luaopen_ljinspect(lua_State *L) {
                                          {"poll", poll},
                                          {"set_logger", set_logger},
                                          {"status", status},
+                                         {"limits", lua_options_limits},
                                          {"set_engine", set_engine},
                                          {NULL, NULL}};
     lua_newtable(L);

@@ -96,6 +96,13 @@ typedef struct trap_engine {
     trap_mark *marks; /* hash table */
     size_t n_marks, cap_marks;
     uint8_t muted; /* events of the program's debug hooks that are off while filters run */
+    struct {
+        bool on, jit;  /* trap_bound() is in force; the compiler was on */
+        lua_Hook hook; /* the program's, its count, and how many instructions were left of that */
+        int count;
+        int32_t left;
+        uint16_t hot[64]; /* the hot counters of LuaJIT's compiler */
+    } bound;
 
     struct {
         bool active;
@@ -226,6 +233,8 @@ bool trap_wanted(const trap_engine *e, const vm_proto *pt);
 /* Make LuaJIT count the loops of a function again that it gave up on, but for the `n` given ones. */
 void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uint32_t n);
 
+/* See engine.h. */
+int trap_is_jump(engine *base, lua_State *L, int func, int pc);
 /* ---- trap_marks.c ------------------------------------------------------------------------------------------------- */
 
 /* Whether the frame at hand arrives at the place's line by this instruction; leaves or takes the frame's mark. */
@@ -269,6 +278,11 @@ void trap_pause(trap_engine *e);
 /* Have each collection look whether a change waits, while watching. Raises nothing. */
 void trap_keep_cycle(trap_engine *e, lua_State *L);
 bool trap_cycle(void *owner, lua_State *L);
+
+/* ---- trap_bound.c: see engine.h --------------------------------------------------------------------------------- */
+
+bool trap_bound(engine *base, lua_State *L, lua_Hook tick, int count);
+void trap_unbound(engine *base, lua_State *L, lua_Hook tick);
 
 /* ---- trap_code.c: finding code. Those that may raise a memory error say so. -------------------------------------- */
 

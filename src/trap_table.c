@@ -284,3 +284,25 @@ void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive) {
     free(p);
     forget_return(e);
 }
+
+int trap_is_jump(engine *base, lua_State *L, int func, int pc) {
+    const trap_engine *e = (trap_engine *)(void *)base;
+    const vm_layout *lay = e->v.lay;
+    const vm_proto *pt = vm_func_proto(lay, lua_topointer(L, func));
+    if (pt == NULL || pc < 1 || (uint32_t)pc >= vm_proto_size(pt)) return -1;
+    const trap_place *p = trap_find_place(e, vm_proto_code(pt) + pc);
+    if (p == NULL || p->how == TRAP_SLOT || VM_INS_OP(*p->at) != p->trap) return -1;
+    switch (lay->name[p->opcode]) {
+    case VM_JMP:
+    case VM_ISNEXT:
+    case VM_UCLO:
+    case VM_FORI:
+    case VM_FORL:
+    case VM_IFORL:
+    case VM_ITERL:
+    case VM_IITERL:
+    case VM_LOOP:
+    case VM_ILOOP: return 1;
+    default: return 0;
+    }
+}

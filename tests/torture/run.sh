@@ -19,7 +19,7 @@
 #   other-output    what it prints is not compared
 #   trap-only       not with the line engine
 #   no-gc           ways with "gc" or "stress" are run without these
-#   no-lua          not in ways with "lua"
+#   no-lua          not in ways with "lua" or "table"
 #   ffi             it needs the FFI library, which a LuaJIT may be built without
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -82,7 +82,7 @@ one() {
     for way in $TORTURE_WAYS; do
         is no-gc && way=$(echo ",$way," | sed 's/,gc,/,/; s/,stress,/,/; s/^,//; s/,$//')
         [ -n "$way" ] || continue
-        is no-lua && case ,$way, in *,lua,*) continue ;; esac
+        is no-lua && case ,$way, in *,lua,* | *,table,*) continue ;; esac
         is uncounted && way=$way,uncounted
         like=plain TORTURE_COUNTS=$out/$name.counts
         case ,$way, in *,second,*) like=second TORTURE_COUNTS=$out/$name.counts2 ;; esac
@@ -100,13 +100,14 @@ if [ "$set" = --one ]; then
 fi
 
 case $set,$LJINSPECT_ENGINE,$TORTURE_WAYS in
-programs,trap,short) TORTURE_WAYS="all nojit second lua sparse,random,stress,lua sparse,jit random,jit,second" ;;
+programs,trap,short) TORTURE_WAYS="all nojit second lua sparse,random,stress,lua sparse,jit random,jit,second
+        table,lua,second table,sparse,jit,random" ;;
 programs,trap,long)
     TORTURE_WAYS="all nojit second bytecode lua stress sparse,jit sparse,jit,second random random,jit,second
-        sparse,random,stress,lua"
+        sparse,random,stress,lua table table,lua,random table,sparse,jit,second table,random,stress,lua,second"
     ;;
-programs,line,short) TORTURE_WAYS="all second,lua random" ;;
-programs,line,long) TORTURE_WAYS="all second bytecode lua gc random random,second,gc" ;;
+programs,line,short) TORTURE_WAYS="all second,lua random table,random" ;;
+programs,line,long) TORTURE_WAYS="all second bytecode lua gc random random,second,gc table table,lua,second table,random" ;;
 debian,trap,short) TORTURE_WAYS="all sparse,random,gc,lua,second" ;;
 debian,trap,long)
     TORTURE_WAYS="all second bytecode,sparse,lua sparse,jit,second sparse,gc,jit random,jit sparse,random,gc,lua,second"

@@ -14,6 +14,7 @@
  *   gc       the collector is always at work, and full cycles in filters
  *   stress   a full cycle at nearly each allocation, for the first 5,000 hits
  *   lua      filters in Lua that read all there is; else they are in C
+ *   table    hooks in table form, with a condition that runs code and a snapshot of all there is
  *   sparse   hooks on one line in 8, so that other functions are compiled and hooked ones could be inlined
  *   random   hooks are set and removed at random in filters and finalizers
  *   uncounted  the hits are not compared
@@ -38,9 +39,9 @@
 static struct {
     keys keys;     /* lines, and what was counted here */
     keys expected; /* what the oracle counted */
-    bool gc, stress, lua, sparse, random, hooks, uncounted;
+    bool gc, stress, lua, table, sparse, random, hooks, uncounted;
     bool counting; /* arrivals count now */
-    uint64_t hits, checks, changes, problems, finalized;
+    uint64_t hits, checks, changes, problems, finalized, lines;
     uint64_t collect_every, change_every;
     uint32_t seed;
     int make_filter; /* registry reference: gives a filter in Lua for a number */
@@ -77,6 +78,36 @@ static int on_hit(ljinspect_hit *hit, void *userdata);
 
 enum { UNDER_WAY = -1, STRESSED_HITS = 5000 };
 
+/* What hooks in table form have to say. */
+static void on_line(lua_State *L, enum ljinspect_level level, const char *line, size_t len, void *userdata) {
+    (void)L, (void)level, (void)userdata;
+    t.lines++;
+    if (len < 2 || line[0] != '{' || line[len - 1] != '}' || strlen(line) != len) problem("no line of JSON: %s", line);
+}
+
+static int64_t set_table(lua_State *L, const key *k, const ljinspect_filter *filter) {
+    const ljinspect_capture capture = {.what = LJINSPECT_CAPTURE_LOCALS | LJINSPECT_CAPTURE_UPVALUES |
+                                               LJINSPECT_CAPTURE_VARARGS | LJINSPECT_CAPTURE_JSON,
+                                       .stack = 4,
+                                       .stack_locals = 4,
+                                       .entries = 4,
+                                       .bytes = 2000};
+    ljinspect_hook_options o;
+    char why[256] = "";
+    if (ljinspect_hook_options_init(&o, sizeof(o)) != 0) return LJINSPECT_ERR_ARGUMENT;
+    o.file = k->source;
+    o.line = k->line;
+    o.condition = "(function() for n = 1, 3 do end return ({[1] = true})[1] end)()";
+    o.log = "{...}";
+    o.capture = &capture;
+    o.sink = on_line;
+    o.filter = filter;
+    o.budget = 0;
+    int64_t id = ljinspect_set_hook_with(L, &o, why, sizeof(why));
+    if (id == LJINSPECT_ERR_ARGUMENT) problem("%s", why);
+    return id;
+}
+
 static void set(lua_State *L, size_t i) {
     key *k = &t.keys.list[i];
     ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = on_hit, .userdata = (void *)(uintptr_t)i};
@@ -88,7 +119,7 @@ static void set(lua_State *L, size_t i) {
         lua_call(L, 1, 1);
         filter = (ljinspect_filter){.kind = LJINSPECT_FILTER_LUA, .index = -1};
     }
-    int64_t id = ljinspect_set_hook(L, k->source, k->line, 0, &filter);
+    int64_t id = t.table ? set_table(L, k, &filter) : ljinspect_set_hook(L, k->source, k->line, 0, &filter);
     if (t.lua) lua_pop(L, 1);
     k->id = id > 0 ? id : 0;
     if (id <= 0 && (id != LJINSPECT_ERR_BUSY || !t.random)) { /* a finalizer may be told so */
@@ -392,6 +423,7 @@ int main(int argc, char **argv) {
     t.gc = word(way, "gc");
     t.stress = word(way, "stress");
     t.lua = word(way, "lua");
+    t.table = word(way, "table");
     t.sparse = word(way, "sparse");
     t.random = word(way, "random");
     t.uncounted = word(way, "uncounted");

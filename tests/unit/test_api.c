@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "hit_cases.h"
+#include "limited.h"
 
 /* ---- How often a line is hit ---- */
 
@@ -52,43 +53,6 @@ static void a_line_is_hit_once_per_arrival(void **state) {
     (void)state;
     for (size_t i = 0; i < HIT_CASES; i++) wrong += run_case(&hit_cases[i]);
     assert_int_equal(wrong, 0);
-}
-
-/* ---- A VM whose memory is counted, and fails when told to ---- */
-
-typedef struct limited {
-    long calls;   /* of the allocator that asked for memory */
-    long fail_at; /* this call from now fails; 0: none */
-    bool and_on;  /* and all after it */
-    bool failing; /* it has */
-} limited;
-
-static void *limited_alloc(void *ud, void *old, size_t old_size, size_t size) {
-    limited *m = ud;
-    if (size == 0) {
-        free(old);
-        return NULL;
-    }
-    if (size > old_size) {
-        m->calls++;
-        if ((m->failing && m->and_on) || (m->fail_at != 0 && --m->fail_at == 0)) {
-            m->failing = true;
-            return NULL;
-        }
-    }
-    return __real_realloc(old, size);
-}
-
-/* As new_vm(); skips the test where LuaJIT takes no allocator. */
-static lua_State *new_limited_vm(limited *m) {
-    *m = (limited){0};
-    lua_State *L = lua_newstate(limited_alloc, m);
-    if (L == NULL) {
-        print_message("this LuaJIT takes no allocator\n");
-        skip();
-    }
-    luaL_openlibs(L);
-    return L;
 }
 
 /* ---- Fixture ---- */

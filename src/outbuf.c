@@ -1,0 +1,229 @@
+#include "outbuf.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void out_clear(outbuf *o) {
+    o->len = 0;
+    o->failed = false;
+}
+
+void out_free(outbuf *o) {
+    free(o->data);
+    *o = (outbuf){.data = NULL};
+}
+
+/* Room for `n` more bytes and a NUL. */
+static bool room(outbuf *o, size_t n) {
+    if (o->failed) return false;
+    if (o->cap - o->len > n) return true;
+    size_t cap = o->cap < 512 ? 512 : o->cap;
+    while (cap - o->len <= n) {
+        if (cap > SIZE_MAX / 2) {
+            o->failed = true;
+            return false;
+        }
+        cap *= 2;
+    }
+    char *data = realloc(o->data, cap);
+    if (data == NULL) {
+        o->failed = true;
+        return false;
+    }
+    o->data = data;
+    o->cap = cap;
+    return true;
+}
+
+void out_bytes(outbuf *o, const char *bytes, size_t n) {
+    if (n == 0 || !room(o, n)) return;
+    memcpy(o->data + o->len, bytes, n);
+    o->len += n;
+}
+
+void out_text(outbuf *o, const char *text) {
+    out_bytes(o, text, strlen(text));
+}
+
+void out_char(outbuf *o, char c) {
+    if (!room(o, 1)) return;
+    o->data[o->len++] = c;
+}
+
+void out_integer(outbuf *o, long long n) {
+    char digits[24], *p = digits + sizeof digits;
+    unsigned long long left = n < 0 ? 0 - (unsigned long long)n : (unsigned long long)n;
+    do {
+        *--p = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (n < 0) *--p = '-';
+    out_bytes(o, p, (size_t)(digits + sizeof digits - p));
+}
+
+void out_pointer(outbuf *o, const void *p) {
+    static const char digits[] = "0123456789abcdef";
+    uintptr_t left = (uintptr_t)p;
+    char text[2 + 2 * sizeof left], *at = text + sizeof text;
+    do {
+        *--at = digits[left & 15];
+        left >>= 4;
+    } while (left > 0);
+    *--at = 'x';
+    *--at = '0';
+    out_bytes(o, at, (size_t)(text + sizeof text - at));
+}
+
+void out_number(outbuf *o, double n) {
+    char text[32];
+    if (n > -1e14 && n < 1e14 && n == (double)(long long)n && (n != 0 || 1 / n > 0)) {
+        out_integer(o, (long long)n);
+        return;
+    }
+    int len = snprintf(text, sizeof text, "%.14g", n);
+    if (len > 0) out_bytes(o, text, (size_t)len);
+}
+
+/* Decimal digits at a fixed place. */
+static void put_digits(char *to, int n, long long value) {
+    while (n > 0) {
+        to[--n] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
+void out_time(outbuf *o, long long us) {
+    static const char pattern[] = "0000-00-00T00:00:00.000000Z";
+    char *text = o->date;
+    long long now = us / 1000000;
+    if (now != o->second || *text == '\0') { /* taking a time apart costs more than all else here */
+        time_t t = (time_t)now;
+        struct tm tm;
+        if (gmtime_r(&t, &tm) == NULL) return;
+        memcpy(text, pattern, sizeof pattern);
+        put_digits(text, 4, tm.tm_year + 1900);
+        put_digits(text + 5, 2, tm.tm_mon + 1);
+        put_digits(text + 8, 2, tm.tm_mday);
+        put_digits(text + 11, 2, tm.tm_hour);
+        put_digits(text + 14, 2, tm.tm_min);
+        put_digits(text + 17, 2, tm.tm_sec);
+        o->second = now;
+    }
+    put_digits(text + 20, 6, us % 1000000);
+    out_bytes(o, text, sizeof pattern - 1);
+}
+
+/* ---- UTF-8 ---- */
+
+/* The length of the character that starts at `p`, with `n` bytes left; 0 for none: too long, a surrogate, cut. */
+static size_t utf8_len(const unsigned char *p, size_t n) {
+    size_t len;
+    if (*p < 0x80) return 1;
+    if (*p >= 0xc2 && *p <= 0xdf)
+        len = 2;
+    else if ((*p & 0xf0) == 0xe0)
+        len = 3;
+    else if (*p >= 0xf0 && *p <= 0xf4)
+        len = 4;
+    else
+        return 0;
+    if (len > n) return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    }
+    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
+        (*p == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+size_t out_utf8_cut(const char *bytes, size_t n, size_t most) {
+    if (n <= most) return n;
+    size_t cut = most;
+    while (cut > 0 && most - cut < 3 && ((unsigned char)bytes[cut] & 0xc0) == 0x80) cut--;
+    return ((unsigned char)bytes[cut] & 0xc0) == 0x80 ? most : cut;
+}
+
+static void escape(outbuf *o, const char *format, unsigned c) {
+    char text[8];
+    int len = snprintf(text, sizeof text, format, c);
+    if (len > 0) out_bytes(o, text, (size_t)len);
+}
+
+static bool is_plain(unsigned char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* The bytes in quotes, each that cannot stand for itself written by `special`. True if all were UTF-8. */
+static bool quote(outbuf *o, const char *bytes, size_t n, void (*special)(outbuf *o, unsigned char c, bool valid)) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    bool valid = true;
+    out_char(o, '"');
+    for (size_t i = 0; i < n;) {
+        size_t from = i;
+        while (i < n && is_plain(p[i])) i++;
+        out_bytes(o, bytes + from, i - from);
+        if (i == n) break;
+        size_t len = utf8_len(p + i, n - i);
+        if (len > 1) {
+            out_bytes(o, bytes + i, len);
+            i += len;
+            continue;
+        }
+        if (len == 0) valid = false;
+        special(o, p[i], len != 0);
+        i++;
+    }
+    out_char(o, '"');
+    return valid;
+}
+
+static void json_special(outbuf *o, unsigned char c, bool valid) {
+    if (!valid) {
+        out_text(o, "\\ufffd");
+    } else if (c == '"' || c == '\\') {
+        out_char(o, '\\');
+        out_char(o, (char)c);
+    } else if (c == '\n') {
+        out_text(o, "\\n");
+    } else {
+        escape(o, "\\u%04x", c);
+    }
+}
+
+static void lua_special(outbuf *o, unsigned char c, bool valid) {
+    if (valid && (c == '"' || c == '\\')) {
+        out_char(o, '\\');
+        out_char(o, (char)c);
+    } else if (c == '\n') {
+        out_text(o, "\\n");
+    } else {
+        escape(o, "\\x%02x", c);
+    }
+}
+
+bool out_json_string(outbuf *o, const char *bytes, size_t n) {
+    return quote(o, bytes, n, json_special);
+}
+
+void out_quoted(outbuf *o, const char *bytes, size_t n) {
+    quote(o, bytes, n, lua_special);
+}
+
+void out_line(outbuf *o, const char *bytes, size_t n) {
+    for (size_t i = 0; i < n;) {
+        size_t from = i;
+        while (i < n && (unsigned char)bytes[i] >= 0x20 && bytes[i] != 0x7f) i++;
+        out_bytes(o, bytes + from, i - from);
+        if (i < n) lua_special(o, (unsigned char)bytes[i++], true);
+    }
+}
+
+const char *out_terminate(outbuf *o) {
+    if (!room(o, 0)) return NULL;
+    o->data[o->len] = '\0';
+    return o->data;
+}

@@ -1,0 +1,48 @@
+/*
+ * A text that grows: what hits are rendered into. Memory that cannot be had makes the text `failed`; further additions
+ * do nothing then. Knows no Lua.
+ */
+#ifndef LJINSPECT_OUTBUF_H
+#define LJINSPECT_OUTBUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct outbuf {
+    char *data; /* no terminating NUL unless out_terminate() has put one there */
+    size_t len, cap;
+    bool failed;
+    long long second; /* out_time's last, and its text; "": none so far */
+    char date[28];
+} outbuf;
+
+/* Empty it; the memory stays. */
+void out_clear(outbuf *o);
+void out_free(outbuf *o);
+
+void out_bytes(outbuf *o, const char *bytes, size_t n);
+void out_text(outbuf *o, const char *text);
+void out_char(outbuf *o, char c);
+void out_integer(outbuf *o, long long n);
+void out_pointer(outbuf *o, const void *p);
+/* As Lua writes numbers: %.14g. */
+void out_number(outbuf *o, double n);
+/* Microseconds since 1970 as "2026-01-31T12:34:56.123456Z". */
+void out_time(outbuf *o, long long us);
+
+/* A JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. True if all were. */
+bool out_json_string(outbuf *o, const char *bytes, size_t n);
+
+/* A Lua string with its quotes; control characters and bytes that are no UTF-8 as \xHH. */
+void out_quoted(outbuf *o, const char *bytes, size_t n);
+
+/* The bytes without quotes, on one line: control characters as \n and \xHH, all else as it is. */
+void out_line(outbuf *o, const char *bytes, size_t n);
+
+/* The largest length up to `most` at which no UTF-8 character is cut. */
+size_t out_utf8_cut(const char *bytes, size_t n, size_t most);
+
+/* Put a NUL behind the text and return it; NULL if it has failed. */
+const char *out_terminate(outbuf *o);
+
+#endif

@@ -1,0 +1,366 @@
+#include "sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    PAUSE_MS = 10,     /* between looks into the ring while lines come */
+    IDLE_PAUSES = 100, /* after so many in vain the thread sleeps until it is woken */
+    REOPEN_MS = 1000,  /* how often to look whether the file was moved away */
+    CLOSE_WAIT_MS = 1000,
+    RETELL_MS = 60000, /* how often the same error is passed on */
+    STACK_BYTES = 256 * 1024
+};
+
+/* What thread and VM share; freed by the one that leaves last. */
+typedef struct channel {
+    _Atomic uint64_t written, read; /* bytes, ever; the VM's and the thread's */
+    _Atomic uint64_t dropped;       /* lines */
+    atomic_int error;
+    atomic_bool sleeping, stop, done;
+    atomic_int users;
+    sem_t wake;
+    bool json;
+    char *path;
+    char ring[SINK_RING_BYTES];
+} channel;
+
+struct sink {
+    channel *channel;
+    unsigned generation; /* of the process that the thread was started in */
+    unsigned uses;
+    sink *next;
+};
+
+/* ---- fork(): the child has no thread, and what is in the ring is the parent's to write ---- */
+
+static atomic_uint generation;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void in_child(void) {
+    atomic_fetch_add(&generation, 1);
+}
+
+static void watch_forks(void) {
+    (void)pthread_atfork(NULL, NULL, in_child); /* without memory for it the child's lines are dropped */
+}
+
+/* ---- The thread ---- */
+
+typedef struct writer {
+    channel *channel;
+    int fd;
+    dev_t dev;
+    ino_t ino;
+    int64_t looked_ms;
+    uint64_t dropped; /* as last told */
+    bool torn;        /* the file ends within a line */
+    int told;         /* the last error, and when it was passed on */
+    int64_t told_ms;
+} writer;
+
+static int64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Not until a time of the system's clock, which may be set back meanwhile. */
+static void pause_for(int ms) {
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
+}
+
+static void release(channel *c) {
+    if (atomic_fetch_sub(&c->users, 1) != 1) return;
+    sem_destroy(&c->wake);
+    free(c->path);
+    free(c);
+}
+
+/* What is wrong is passed on once a minute, not for each line. */
+static void fail(writer *w, int error) {
+    int64_t now = now_ms();
+    if (error == w->told && now - w->told_ms < RETELL_MS) return;
+    w->told = error;
+    w->told_ms = now;
+    atomic_store(&w->channel->error, error);
+}
+
+static void open_file(writer *w) {
+    struct stat st;
+    w->torn = false;
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
+    w->fd = open(w->channel->path, flags, 0640);
+    if (w->fd >= 0 && fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        w->dev = st.st_dev;
+        w->ino = st.st_ino;
+        return;
+    }
+    fail(w, w->fd >= 0 ? EINVAL : errno);
+    if (w->fd >= 0) close(w->fd);
+    w->fd = -1;
+}
+
+/* Have the file open that is at the path now. */
+static void look_at_file(writer *w) {
+    struct stat st;
+    int64_t now = now_ms();
+    if (now - w->looked_ms < REOPEN_MS) return;
+    w->looked_ms = now;
+    if (w->fd >= 0 && stat(w->channel->path, &st) == 0 && st.st_dev == w->dev && st.st_ino == w->ino) return;
+    if (w->fd >= 0) close(w->fd);
+    open_file(w);
+}
+
+/* The next line begins a line, also behind one that could be written in part only. */
+static bool mend(writer *w) {
+    if (w->torn && write(w->fd, "\n", 1) == 1) w->torn = false;
+    return !w->torn;
+}
+
+/* Write all of it, or note why not. */
+static bool write_all(writer *w, struct iovec *parts, int n) {
+    int i = 0;
+    if (w->fd < 0) return false;
+    bool ok = mend(w);
+    while (ok && i < n) {
+        ssize_t done = writev(w->fd, parts + i, n - i);
+        if (done < 0 && errno == EINTR) continue;
+        ok = done >= 0;
+        if (done > 0) w->torn = true;
+        for (size_t left = ok ? (size_t)done : 0; ok && i < n; i++) {
+            if (left < parts[i].iov_len) {
+                parts[i].iov_base = (char *)parts[i].iov_base + left;
+                parts[i].iov_len -= left;
+                break;
+            }
+            left -= parts[i].iov_len;
+        }
+    }
+    if (ok)
+        w->torn = false;
+    else
+        fail(w, errno);
+    return ok;
+}
+
+static uint64_t count_lines(const struct iovec *part) {
+    uint64_t n = 0;
+    const char *p = part->iov_base, *end = p + part->iov_len;
+    while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+        n++;
+        p++;
+    }
+    return n;
+}
+
+static void tell_drops(writer *w) {
+    uint64_t dropped = atomic_load(&w->channel->dropped);
+    char text[128], when[32];
+    struct tm tm;
+    time_t now = time(NULL);
+    if (dropped == w->dropped || w->fd < 0 || gmtime_r(&now, &tm) == NULL) return;
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    int n = snprintf(text, sizeof text,
+                     w->channel->json ? "{\"v\":1,\"time\":\"%s\",\"dropped\":%llu}\n" : "%s warn %llu lines dropped\n",
+                     when, (unsigned long long)(dropped - w->dropped));
+    struct iovec part = {.iov_base = text, .iov_len = (size_t)n};
+    if (write_all(w, &part, 1)) w->dropped = dropped;
+}
+
+/* Write what is in the ring. False: it was empty. */
+static bool drain(writer *w) {
+    channel *c = w->channel;
+    uint64_t from = atomic_load_explicit(&c->read, memory_order_relaxed);
+    uint64_t to = atomic_load_explicit(&c->written, memory_order_acquire);
+    if (from == to) {
+        tell_drops(w);
+        return false;
+    }
+    look_at_file(w);
+    size_t at = from % SINK_RING_BYTES, size = (size_t)(to - from), first = SINK_RING_BYTES - at;
+    if (first > size) first = size;
+    struct iovec parts[2] = {{.iov_base = c->ring + at, .iov_len = first},
+                             {.iov_base = c->ring, .iov_len = size - first}};
+    const struct iovec all[2] = {parts[0], parts[1]};
+    if (!write_all(w, parts, 2)) atomic_fetch_add(&c->dropped, count_lines(&all[0]) + count_lines(&all[1]));
+    atomic_store_explicit(&c->read, to, memory_order_release);
+    return true;
+}
+
+static void *write_lines(void *arg) {
+    channel *c = arg;
+    writer w = {.channel = c, .fd = -1, .looked_ms = now_ms() - REOPEN_MS};
+    int idle = 0;
+    look_at_file(&w);
+    for (;;) {
+        bool stop = atomic_load(&c->stop); /* before the ring is looked at */
+        if (drain(&w)) {
+            idle = 0;
+        } else if (stop) {
+            break;
+        } else if (++idle > IDLE_PAUSES) {
+            atomic_store(&c->sleeping, true);
+            bool empty = atomic_load(&c->written) == atomic_load(&c->read) && !atomic_load(&c->stop);
+            while (empty && sem_wait(&c->wake) != 0 && errno == EINTR) {
+            }
+            atomic_store(&c->sleeping, false);
+            idle = 0;
+            continue;
+        }
+        if (!stop) pause_for(PAUSE_MS);
+    }
+    if (w.fd >= 0) close(w.fd);
+    atomic_store(&c->done, true);
+    release(c);
+    return NULL;
+}
+
+/* ---- The VM's side ---- */
+
+/* 0 or an errno value. */
+static int start_thread(channel *c) {
+    pthread_t thread;
+    pthread_attr_t attr;
+    sigset_t all, before;
+    int error = pthread_attr_init(&attr);
+    if (error != 0) return error;
+    long least = sysconf(_SC_THREAD_STACK_MIN);
+    (void)pthread_attr_setstacksize(&attr, least > STACK_BYTES ? (size_t)least : STACK_BYTES);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all); /* signals are for the host's threads */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    atomic_fetch_add(&c->users, 1);
+    error = pthread_create(&thread, &attr, write_lines, c);
+    if (error != 0) atomic_fetch_sub(&c->users, 1);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
+static channel *channel_new(const char *path, bool json) {
+    channel *c = calloc(1, sizeof *c);
+    if (c == NULL) return NULL;
+    c->path = strdup(path);
+    if (c->path == NULL) {
+        free(c);
+        return NULL;
+    }
+    atomic_store(&c->users, 1);
+    c->json = json;
+    (void)sem_init(&c->wake, 0, 0); /* fails for a value that is too large only */
+    return c;
+}
+
+sink *sink_open(sink **list, const char *path, bool json, int *error) {
+    (void)pthread_once(&fork_once, watch_forks);
+    for (sink *s = *list; s != NULL; s = s->next) {
+        if (strcmp(s->channel->path, path) != 0) continue;
+        s->uses++;
+        return s;
+    }
+    *error = ENOMEM;
+    sink *s = calloc(1, sizeof *s);
+    if (s == NULL) return NULL;
+    s->channel = channel_new(path, json);
+    if (s->channel == NULL) {
+        free(s);
+        return NULL;
+    }
+    s->generation = atomic_load(&generation);
+    *error = start_thread(s->channel);
+    if (*error != 0) {
+        release(s->channel);
+        free(s);
+        return NULL;
+    }
+    s->uses = 1;
+    s->next = *list;
+    *list = s;
+    return s;
+}
+
+void sink_close(sink **list, sink *s, bool wait) {
+    if (--s->uses > 0) return;
+    sink **link = list;
+    while (*link != s) link = &(*link)->next;
+    *link = s->next;
+    channel *c = s->channel;
+    if (s->generation == atomic_load(&generation)) {
+        int64_t until = now_ms() + CLOSE_WAIT_MS;
+        atomic_store(&c->stop, true);
+        sem_post(&c->wake);
+        while (wait && !atomic_load(&c->done) && now_ms() < until) pause_for(1);
+    } else {
+        atomic_fetch_sub(&c->users, 1); /* the thread's, which is not here */
+    }
+    release(c);
+    free(s);
+}
+
+/* Serve the child of a fork() with a channel of its own; the old one is left to the parent's memory. */
+static bool begin_anew(sink *s) {
+    unsigned now = atomic_load(&generation);
+    channel *c = channel_new(s->channel->path, s->channel->json);
+    if (c == NULL) return false;
+    if (start_thread(c) != 0) {
+        release(c);
+        return false;
+    }
+    free(s->channel->path);
+    free(s->channel);
+    s->channel = c;
+    s->generation = now;
+    return true;
+}
+
+bool sink_write(sink *s, const char *line, size_t len) {
+    bool here = s->generation == atomic_load_explicit(&generation, memory_order_relaxed) || begin_anew(s);
+    channel *c = s->channel;
+    uint64_t at = atomic_load_explicit(&c->written, memory_order_relaxed);
+    uint64_t used = at - atomic_load_explicit(&c->read, memory_order_acquire);
+    if (!here || len >= SINK_RING_BYTES / 2 || len + 1 > SINK_RING_BYTES - used) {
+        atomic_fetch_add_explicit(&c->dropped, 1, memory_order_relaxed);
+        return false;
+    }
+    size_t from = at % SINK_RING_BYTES, first = SINK_RING_BYTES - from;
+    if (first > len) first = len;
+    memcpy(c->ring + from, line, first);
+    memcpy(c->ring, line + first, len - first);
+    c->ring[(at + len) % SINK_RING_BYTES] = '\n';
+    atomic_store(&c->written, at + len + 1); /* before `sleeping` is read */
+    if (atomic_load(&c->sleeping)) sem_post(&c->wake);
+    return true;
+}
+
+int sink_error(sink *s) {
+    return atomic_load_explicit(&s->channel->error, memory_order_relaxed) != 0 ? atomic_exchange(&s->channel->error, 0)
+                                                                               : 0;
+}
+
+const char *sink_path(const sink *s) {
+    return s->channel->path;
+}
+
+bool sink_flush(sink *s, int ms) {
+    channel *c = s->channel;
+    for (int64_t until = now_ms() + ms; now_ms() < until;) {
+        if (atomic_load(&c->written) == atomic_load(&c->read)) return true;
+        sem_post(&c->wake);
+        pause_for(1);
+    }
+    return false;
+}

@@ -1,0 +1,320 @@
+/* Files that lines are written to by a thread of its own. */
+#include "support.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "sink.h"
+
+static test_dir dir;
+
+static int setup(void **state) {
+    (void)state;
+    make_test_dir(&dir);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    remove_test_dir(&dir);
+    return 0;
+}
+
+/* The whole of a file, to be freed. */
+static char *contents(const char *path) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return calloc(1, 1);
+    assert_int_equal(fstat(fd, &st), 0);
+    char *text = calloc(1, (size_t)st.st_size + 1);
+    assert_non_null(text);
+    ssize_t n = read(fd, text, (size_t)st.st_size);
+    assert_int_equal(n, st.st_size);
+    close(fd);
+    return text;
+}
+
+static void assert_holds(const char *path, const char *expected) {
+    char *text = contents(path);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static sink *open_one(sink **list, const char *path) {
+    int error = 0;
+    sink *s = sink_open(list, path, false, &error);
+    if (s == NULL) fail_msg("%s: %s", path, strerror(error));
+    return s;
+}
+
+static bool put(sink *s, const char *line) {
+    return sink_write(s, line, strlen(line));
+}
+
+/* Wait for an error of the sink. */
+static int error_of(sink *s) {
+    int error = 0;
+    for (int64_t until = now_ms() + DEADLINE_MS; error == 0 && now_ms() < until; sleep_ms(1)) error = sink_error(s);
+    return error;
+}
+
+static void lines_come_to_the_file_in_order(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    assert_true(put(s, "one") && put(s, "") && put(s, "three"));
+    assert_true(sink_flush(s, DEADLINE_MS));
+    assert_holds(in_dir(&dir, "a"), "one\n\nthree\n");
+    struct stat st;
+    assert_int_equal(stat(in_dir(&dir, "a"), &st), 0);
+    assert_int_equal(st.st_mode & 07, 0); /* not for others */
+    sink_close(&list, s, true);
+    assert_null(list);
+}
+
+static void closing_writes_what_is_left(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    for (int i = 0; i < 1000; i++) assert_true(put(s, "0123456789"));
+    sink_close(&list, s, true);
+    char *text = contents(in_dir(&dir, "a"));
+    assert_int_equal(strlen(text), 11000);
+    free(text);
+}
+
+static void one_path_is_one_thread_however_many_hooks(void **state) {
+    (void)state;
+    sink *list = NULL, *a = open_one(&list, in_dir(&dir, "a")), *b = open_one(&list, in_dir(&dir, "b"));
+    assert_ptr_equal(open_one(&list, in_dir(&dir, "a")), a);
+    assert_ptr_not_equal(a, b);
+    sink_close(&list, a, true);
+    assert_true(put(a, "still open"));
+    sink_close(&list, a, true);
+    sink_close(&list, b, true);
+    assert_null(list);
+    assert_holds(in_dir(&dir, "a"), "still open\n");
+}
+
+/* The ring goes round many times, with lines of all lengths; none is torn, none lost but those reported. */
+static void what_does_not_fit_is_dropped_and_counted(void **state) {
+    (void)state;
+    enum { LINES = 200000 };
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    char line[256];
+    int dropped = 0;
+    for (int i = 0; i < LINES; i++) {
+        int n = snprintf(line, sizeof line, "%d %.*s.", i, i % 200,
+                         "........................................................................................"
+                         "........................................................................................"
+                         "........................................");
+        dropped += !sink_write(s, line, (size_t)n);
+    }
+    assert_true(sink_flush(s, DEADLINE_MS));
+    sink_close(&list, s, true);
+    char *text = contents(in_dir(&dir, "a")), *next;
+    int seen = 0, last = -1, told = 0;
+    for (char *at = text; *at != '\0'; at = next + 1) {
+        next = strchr(at, '\n');
+        assert_non_null(next);
+        *next = '\0';
+        char *told_at = strstr(at, " lines dropped");
+        if (told_at != NULL) {
+            while (told_at[-1] != ' ') told_at--;
+            told += atoi(told_at);
+            continue;
+        }
+        int i = atoi(at);
+        assert_true(i > last && i < LINES && next[-1] == '.');
+        assert_int_equal(strchr(at, ' ') + 1 + i % 200 + 1 - next, 0);
+        last = i;
+        seen++;
+    }
+    free(text);
+    assert_int_equal(seen + dropped, LINES);
+    assert_int_equal(told, dropped);
+}
+
+static void a_line_longer_than_half_the_ring_is_dropped(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    char *line = malloc(SINK_RING_BYTES);
+    assert_non_null(line);
+    memset(line, 'x', SINK_RING_BYTES);
+    assert_false(sink_write(s, line, SINK_RING_BYTES));
+    assert_false(sink_write(s, line, SINK_RING_BYTES / 2));
+    assert_true(sink_write(s, line, SINK_RING_BYTES / 2 - 1));
+    free(line);
+    sink_close(&list, s, true);
+    char *text = contents(in_dir(&dir, "a"));
+    assert_non_null(strstr(text, " 2 lines dropped\n"));
+    free(text);
+}
+
+static void a_file_that_is_moved_away_is_made_anew(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    assert_true(put(s, "first"));
+    assert_true(sink_flush(s, DEADLINE_MS));
+    assert_int_equal(rename(in_dir(&dir, "a"), in_dir(&dir, "a.1")), 0);
+    sleep_ms(1100); /* sink.c, REOPEN_MS */
+    assert_true(put(s, "second"));
+    sink_close(&list, s, true);
+    assert_holds(in_dir(&dir, "a.1"), "first\n");
+    assert_holds(in_dir(&dir, "a"), "second\n");
+}
+
+static void what_is_no_plain_file_is_refused(void **state) {
+    (void)state;
+    sink *list = NULL;
+    write_file(in_dir(&dir, "target"), "");
+    assert_int_equal(symlink(in_dir(&dir, "target"), in_dir(&dir, "link")), 0);
+    assert_int_equal(mkfifo(in_dir(&dir, "fifo"), 0600), 0);
+    static const struct {
+        const char *name;
+        int error;
+    } cases[] = {{"link", ELOOP}, {"fifo", ENXIO}, {"no/such/folder", ENOENT}, {".", EISDIR}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sink *s = open_one(&list, in_dir(&dir, cases[i].name));
+        put(s, "x");
+        assert_int_equal(error_of(s), cases[i].error);
+        put(s, "x");
+        assert_true(sink_flush(s, DEADLINE_MS));
+        assert_int_equal(sink_error(s), 0); /* told once */
+        sink_close(&list, s, true);
+    }
+    assert_holds(in_dir(&dir, "target"), "");
+}
+
+/* A file that may not grow: the line that was cut is followed by a new line once there is room. */
+static void a_full_disk_costs_lines_and_tears_no_later_ones(void **state) {
+    (void)state;
+    struct rlimit before, small;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 10;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    put(s, "0123456789abcdef");
+    int error = error_of(s);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(error, EFBIG);
+    put(s, "later");
+    sink_close(&list, s, true);
+    char *text = contents(in_dir(&dir, "a"));
+    assert_int_equal(strncmp(text, "0123456789\n", 11), 0);
+    assert_non_null(strstr(text, "\nlater\n"));
+    assert_non_null(strstr(text, " 1 lines dropped\n"));
+    free(text);
+}
+
+static void the_child_of_a_fork_has_a_thread_of_its_own(void **state) {
+    (void)state;
+#if defined(__SANITIZE_THREAD__)
+    print_message("the thread sanitizer lets no child of a program with threads start one\n");
+    skip();
+#endif
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    assert_true(put(s, "before"));
+    assert_true(sink_flush(s, DEADLINE_MS));
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        bool ok = put(s, "child") && sink_flush(s, DEADLINE_MS);
+        sink_close(&list, s, true);
+        _exit(ok && list == NULL ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(put(s, "parent"));
+    sink_close(&list, s, true);
+    assert_holds(in_dir(&dir, "a"), "before\nchild\nparent\n");
+}
+
+static void a_child_that_writes_nothing_can_close(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        sink_close(&list, s, true);
+        _exit(list == NULL ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    sink_close(&list, s, true);
+}
+
+/* The thread falls asleep after a second without lines; the next one wakes it. */
+static void a_line_after_a_pause_wakes_the_thread(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    sleep_ms(1500);
+    assert_true(put(s, "late"));
+    char *text = NULL;
+    for (int64_t until = now_ms() + DEADLINE_MS; now_ms() < until; sleep_ms(1)) {
+        free(text);
+        text = contents(in_dir(&dir, "a"));
+        if (*text != '\0') break;
+    }
+    assert_string_equal(text, "late\n");
+    free(text);
+    sink_close(&list, s, true);
+}
+
+static void *use_one(void *path) {
+    sink *list = NULL;
+    int error;
+    for (int round = 0; round < 20; round++) {
+        sink *s = sink_open(&list, path, false, &error);
+        if (s == NULL) return path;
+        for (int i = 0; i < 500; i++) put(s, "0123456789");
+        (void)sink_error(s);
+        sink_close(&list, s, round % 2 == 0);
+    }
+    return NULL;
+}
+
+/* Several VMs, each on its own thread, write to one file: whole lines only. */
+static void threads_do_not_disturb_each_other(void **state) {
+    (void)state;
+    pthread_t threads[3];
+    void *result;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", in_dir(&dir, "a"));
+    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, use_one, path), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_null(result);
+    }
+    char *text = NULL;
+    for (int64_t until = now_ms() + DEADLINE_MS; now_ms() < until; sleep_ms(10)) { /* not all were waited for */
+        free(text);
+        text = contents(path);
+        if (strlen(text) == (size_t)3 * 20 * 500 * 11) break;
+    }
+    assert_int_equal(strlen(text), 3 * 20 * 500 * 11);
+    for (char *at = text; *at != '\0'; at += 11) assert_int_equal(strncmp(at, "0123456789\n", 11), 0);
+    free(text);
+}
+
+int main(void) {
+    signal(SIGXFSZ, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lines_come_to_the_file_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(closing_writes_what_is_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_path_is_one_thread_however_many_hooks, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_does_not_fit_is_dropped_and_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_line_longer_than_half_the_ring_is_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_is_moved_away_is_made_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_plain_file_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_costs_lines_and_tears_no_later_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_child_of_a_fork_has_a_thread_of_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_child_that_writes_nothing_can_close, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_line_after_a_pause_wakes_the_thread, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads_do_not_disturb_each_other, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
