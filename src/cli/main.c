@@ -15,6 +15,7 @@ static const struct {
     {"stack", "show the Lua stacks of a process, or of a core file", cli_stack},
     {"record", "sample Lua stacks, and write flame graphs", cli_record},
     {"report", "print the top functions and lines of a recorded profile", cli_report},
+    {"gc", "show what is in the Lua heap, and what holds it", cli_gc},
 };
 enum { N_COMMANDS = sizeof COMMANDS / sizeof COMMANDS[0] };
 

@@ -161,9 +161,9 @@ static bool constant_string(target *t, const remote_func *f, uint32_t n, char *n
            remote_string(t, address, name, REMOTE_NAME_MAX, &len);
 }
 
-static bool upvalue_name(target *t, const remote_func *f, uint32_t n, char *name) {
+bool remote_upvalue_name(target *t, const remote_func *f, uint32_t n, char *name) {
     uint64_t at = vm_u64(f->head, VM_PT_UVINFO), end = f->proto + vm_u32(f->head, VM_PT_SIZEPT);
-    if (at <= f->proto || n >= vm_u8(f->head, VM_PT_SIZEUV)) return false;
+    if (!f->is_lua || at <= f->proto || n >= vm_u8(f->head, VM_PT_SIZEUV)) return false;
     for (; n > 0; n--) {
         uint8_t byte;
         do {
@@ -209,7 +209,7 @@ static const char *slot_name(target *t, const remote_vm *vm, const remote_func *
                                VM_INS_A(before) == a + 2 && VM_INS_D(before) == VM_INS_B(ins)
                            ? "method"
                            : "field";
-            case VM_UGET: return upvalue_name(t, f, VM_INS_D(ins), name) ? "upvalue" : NULL;
+            case VM_UGET: return remote_upvalue_name(t, f, VM_INS_D(ins), name) ? "upvalue" : NULL;
             default: return NULL;
             }
         }

@@ -280,11 +280,25 @@ static bool core_thread_runs(target *t, pid_t thread, uint64_t *count) {
     return thread_of(t, thread) != NULL;
 }
 
+/* What the core has, or the files that it names. */
 static bool core_touched(target *t, uint64_t from, size_t len) {
-    (void)t;
-    (void)from;
-    (void)len;
-    return true;
+    const core *c = t->own;
+    size_t low = 0, high = c->n_segments; /* to the first that begins behind */
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c->segments[middle].start < from + len) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (size_t i = low; i > 0 && c->segments[i - 1].start + c->segments[i - 1].size > from; i--) {
+        const segment *s = &c->segments[i - 1];
+        if (s->in_file > 0 && s->start + s->in_file > from) return true;
+    }
+    for (size_t i = 0; i < c->n_files; i++)
+        if (c->files[i].fd >= 0 && c->files[i].start < from + len && c->files[i].end > from) return true;
+    return false;
 }
 
 static bool core_lives(target *t) {
