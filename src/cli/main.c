@@ -16,6 +16,7 @@ static const struct {
     {"record", "sample Lua stacks, and write flame graphs", cli_record},
     {"report", "print the top functions and lines of a recorded profile", cli_report},
     {"gc", "show what is in the Lua heap, and what holds it", cli_gc},
+    {"traces", "show what the JIT compiler has made, and what it could not", cli_traces},
 };
 enum { N_COMMANDS = sizeof COMMANDS / sizeof COMMANDS[0] };
 

@@ -65,7 +65,7 @@ static bool add_run(copy *c, uint64_t start, uint64_t size) {
 /* Runs of what was ever touched. Returns their size; UINT64_MAX: no memory. Address space without end, as a damaged core
  * file may have, is not looked at to the end. */
 static uint64_t plan(copy *c) {
-    enum { LOOKS_MAX = 1 << 22 };
+    enum { LOOKS_MAX = 1 << 20 };
     size_t n, looks = 0;
     uint64_t total = 0;
     const target_map *maps = target_maps(c->of, &n);

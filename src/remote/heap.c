@@ -152,6 +152,7 @@ void heap_count(heap *h, uint64_t address, int type) {
     if (!heap_size(h, address, type, &size)) h->inconsistent++;
     sum->count++;
     sum->bytes += size;
+    if (h->listed_fn != NULL) h->listed_fn(h, address, type, 0, h->listed_arg);
     /* Words of the language are never collected. */
     const unsigned char *o = copy_at(h->c, address, VM_CD_BYTES);
     if (type != VM_TYPE_STRING || o == NULL || (o[VM_GC_MARKED] & VM_GC_IS_FIXED) == 0) return;
@@ -269,16 +270,15 @@ static bool sample_running(heap *h) {
     return true;
 }
 
-heap_error heap_read(heap *h, copy *c, const remote_vm *vm, const heap_options *options) {
-    *h = (heap){.c = c, .t = copy_target(c), .vm = *vm, .options = options};
+static heap_error read_lists(heap *h, const remote_vm *vm) {
     remote_state state;
-    const unsigned char *g = copy_at(c, vm->g, REMOTE_G_SIZE);
+    const unsigned char *g = copy_at(h->c, vm->g, REMOTE_G_SIZE);
     if (g == NULL || !remote_read_state(h->t, vm, &state)) return HEAP_BROKEN;
-    h->listed = copy_bits_new(c);
-    h->reached = copy_bits_new(c);
+    h->listed = copy_bits_new(h->c);
+    h->reached = copy_bits_new(h->c);
     h->modes = calloc((size_t)1 << HEAP_MODES_LOG, sizeof *h->modes);
-    if (h->listed == NULL || h->reached == NULL || h->modes == NULL || !sample_running(h)) return HEAP_NO_MEMORY;
-    h->max_work = copy_words(c) + 65536;
+    if (h->listed == NULL || h->reached == NULL || h->modes == NULL) return HEAP_NO_MEMORY;
+    h->max_work = copy_words(h->c) + 65536;
     h->total = state.heap;
     count_own(h, g);
     bool ok = walk_list(h, vm_u64(g, VM_G_GC_ROOT), 0);
@@ -286,7 +286,20 @@ heap_error heap_read(heap *h, copy *c, const remote_vm *vm, const heap_options *
     ok = walk_strings(h, g) && ok;
     h->lists_broken = h->lists_broken || !ok;
     h->work = 0;
-    return heap_reach(h);
+    return HEAP_OK;
+}
+
+heap_error heap_read(heap *h, copy *c, const remote_vm *vm, const heap_options *options) {
+    *h = (heap){.c = c, .t = copy_target(c), .vm = *vm, .options = options};
+    heap_error error = read_lists(h, vm);
+    if (error != HEAP_OK) return error;
+    return sample_running(h) ? heap_reach(h) : HEAP_NO_MEMORY;
+}
+
+heap_error heap_list(heap *h, copy *c, const remote_vm *vm, heap_visit_fn visit, void *arg) {
+    static const heap_options none = {.top = 0};
+    *h = (heap){.c = c, .t = copy_target(c), .vm = *vm, .options = &none, .listed_fn = visit, .listed_arg = arg};
+    return read_lists(h, vm);
 }
 
 void heap_free(heap *h) {

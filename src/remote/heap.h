@@ -124,11 +124,19 @@ typedef struct heap {
     heap_mode *modes; /* by metatable */
     uint64_t mode_work;
     bool no_memory;
+    void (*listed_fn)(struct heap *h, uint64_t address, int type, uint32_t link, void *arg);
+    void *listed_arg;
 } heap;
 
 /* Read all of it. HEAP_BROKEN where there is no VM in the copy. heap_free() in any case. */
 heap_error heap_read(heap *h, copy *c, const remote_vm *vm, const heap_options *options);
+/* Only look at the collector's lists: `visit` gets each object. The same otherwise. */
+typedef void (*heap_visit_fn)(heap *h, uint64_t address, int type, uint32_t link, void *arg);
+heap_error heap_list(heap *h, copy *c, const remote_vm *vm, heap_visit_fn visit, void *arg);
 void heap_free(heap *h);
+
+/* A field of a table by its name, or number `index` where the name is NULL: its value. False where there is none. */
+bool heap_field(heap *h, uint64_t table, const char *name, uint64_t index, uint64_t *value);
 
 static inline uint64_t heap_address(uint64_t object) {
     return object & ((UINT64_C(1) << 48) - 1);
@@ -151,8 +159,7 @@ bool heap_size(heap *h, uint64_t address, int type, uint64_t *size);
 /* Count an object among those of its type, unless it was before. */
 void heap_count(heap *h, uint64_t address, int type);
 
-/* Each object that `node`, an object of a type, holds. */
-typedef void (*heap_visit_fn)(heap *h, uint64_t address, int type, uint32_t link, void *arg);
+/* Each object that an object holds. */
 void heap_each_link(heap *h, uint64_t object, heap_visit_fn visit, void *arg);
 /* Each root. */
 void heap_each_root(heap *h, heap_visit_fn visit, void *arg);

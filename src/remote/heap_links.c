@@ -52,6 +52,26 @@ static bool is_string(heap *h, uint64_t v, const char *text) {
     return s != NULL && vm_u32(s, VM_STR_LEN) == len && memcmp(s + VM_STR_DATA, text, len) == 0;
 }
 
+bool heap_field(heap *h, uint64_t address, const char *name, uint64_t index, uint64_t *found) {
+    const unsigned char *o = heap_object(h, address, VM_TYPE_TABLE);
+    const unsigned char *t = o != NULL ? copy_at(h->c, address, VM_TAB_BYTES) : NULL;
+    if (t == NULL) return false;
+    if (name == NULL) {
+        const unsigned char *slot =
+            index < vm_u32(t, VM_TAB_ASIZE) ? copy_at(h->c, vm_u64(t, VM_TAB_ARRAY) + 8 * index, 8) : NULL;
+        if (slot != NULL) *found = vm_u64(slot, 0);
+        return slot != NULL;
+    }
+    uint64_t n = (uint64_t)vm_u32(t, VM_TAB_HMASK) + 1;
+    const unsigned char *nodes = copy_at(h->c, vm_u64(t, VM_TAB_NODE), VM_NODE_BYTES * n);
+    for (uint64_t i = 0; nodes != NULL && i < n; i++) {
+        if (!is_string(h, vm_u64(nodes, (ptrdiff_t)(VM_NODE_BYTES * i + VM_NODE_KEY)), name)) continue;
+        *found = vm_u64(nodes, (ptrdiff_t)(VM_NODE_BYTES * i + VM_NODE_VALUE));
+        return true;
+    }
+    return false;
+}
+
 /* A metatable may be looked at more than once. */
 static bool mode_work(heap *h) {
     enum { TIMES = 4 };

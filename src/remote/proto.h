@@ -25,6 +25,8 @@ typedef struct remote_func {
 
 /* False where there is no function. */
 bool remote_read_func(target *t, const remote_vm *vm, uint64_t address, remote_func *f);
+/* What a prototype tells of its functions, into `f`, which may hold a function already; false where there is none. */
+bool remote_read_proto(target *t, uint64_t address, remote_func *f);
 static inline bool remote_func_has(const remote_func *f, uint64_t pc) {
     return f->is_lua && pc >= f->header && pc < f->header + 4 * (uint64_t)f->n_ins && pc % 4 == 0;
 }

@@ -75,9 +75,10 @@ static size_t read_files(const core *c, uint64_t from, void *to, size_t len) {
         if (f->fd < 0 || from < f->start || from >= f->end) continue;
         uint64_t left = f->end - from;
         size_t n = len < left ? len : (size_t)left;
-        memset(to, 0, n); /* what a mapping has behind the end of its file */
         ssize_t got = pread(f->fd, to, n, (off_t)(f->offset + (from - f->start)));
-        return got > 0 ? n : 0;
+        if (got <= 0) return 0;
+        memset((char *)to + got, 0, n - (size_t)got); /* what a mapping has behind the end of its file */
+        return n;
     }
     return 0;
 }
@@ -296,7 +297,8 @@ static bool core_touched(target *t, uint64_t from, size_t len) {
         const segment *s = &c->segments[i - 1];
         if (s->in_file > 0 && s->start + s->in_file > from) return true;
     }
-    for (size_t i = 0; i < c->n_files; i++)
+    const target_map *m = target_map_at(t, from);
+    for (size_t i = 0; m != NULL && m->path[0] != '\0' && i < c->n_files; i++)
         if (c->files[i].fd >= 0 && c->files[i].start < from + len && c->files[i].end > from) return true;
     return false;
 }

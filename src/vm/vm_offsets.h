@@ -101,6 +101,7 @@ enum {
     VM_TR_STARTINS = 80,
     VM_TR_SZMCODE = 84,
     VM_TR_MCODE = 88,
+    VM_TR_MCLOOP = 96,
     VM_TR_TRACENO = 104,
     VM_TR_LINK = 106,
     VM_TR_ROOT = 108,
@@ -127,7 +128,7 @@ enum { VM_UV_CLOSED = 10, VM_UV_TV = 16, VM_UV_V = 32, VM_UV_BYTES = 48 };
 enum { VM_TAB_COLO = 11, VM_TAB_ARRAY = 16, VM_TAB_NODE = 40, VM_TAB_ASIZE = 48, VM_TAB_HMASK = 52, VM_TAB_BYTES = 64 };
 enum { VM_NODE_VALUE = 0, VM_NODE_KEY = 8, VM_NODE_BYTES = 24 };
 enum { VM_FUNC_NUPVALUES = 11, VM_FUNC_UPVALUES = 40, VM_FUNC_C_UPVALUES = 48 };
-enum { VM_PT_TRACE = 62 };
+enum { VM_PT_TRACE = 62, VM_PT_NOJIT = 0x08 /* of the flags */ };
 enum { VM_UD_TYPE = 10, VM_UD_ENV = 16, VM_UD_LEN = 24, VM_UD_METATABLE = 32, VM_UD_BYTES = 48 };
 /* A string.buffer lies behind its userdata: SBufExt; its SBuf's L has flags for memory that is not its own. */
 enum {

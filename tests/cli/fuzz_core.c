@@ -9,6 +9,7 @@
 
 #include "../../src/remote/describe.h"
 #include "../../src/remote/heap.h"
+#include "../../src/remote/jit.h"
 #include "../../src/remote/sample.h"
 
 enum { SECONDS_A_ROUND = 20 };
@@ -68,6 +69,24 @@ static bool count(const remote_thread *thread, void *arg) {
     return true;
 }
 
+static void read_jit(copy *c, const remote_vm *vm, unsigned long *results) {
+    heap h;
+    jit_protos protos = {0};
+    jit_penalty penalties[JIT_PENALTIES];
+    static jit_reasons reasons;
+    if (heap_list(&h, c, vm, jit_note_proto, &protos) == HEAP_OK) {
+        jit_sort_protos(&protos);
+        size_t n = jit_read_penalties(&h, &protos, penalties);
+        jit_find_reasons(&h, true, &reasons);
+        for (size_t i = 0; i < n; i++) {
+            remote_func f;
+            results[8] += jit_proto_at(&h, &protos, penalties[i].pc, &f);
+        }
+    }
+    heap_free(&h);
+    free(protos.list);
+}
+
 static void read_heap(target *t, const remote_vm *vm, unsigned long *results) {
     enum { MOST = 1 << 30 };
     const copy_options how = {.max_bytes = MOST};
@@ -93,6 +112,7 @@ static void read_heap(target *t, const remote_vm *vm, unsigned long *results) {
         }
     }
     heap_free(&h);
+    read_jit(c, vm, results);
     copy_free(c);
 }
 
@@ -131,7 +151,7 @@ static unsigned char *read_file(const char *path, size_t *size) {
 
 int main(int argc, char **argv) {
     size_t size;
-    unsigned long results[8] = {0};
+    unsigned long results[9] = {0};
     char path[64] = "/tmp/ljinspect-fuzz.XXXXXX";
     if (argc != 4) return 2;
     unsigned char *core = read_file(argv[1], &size), *changed = core != NULL ? malloc(size) : NULL;
@@ -162,7 +182,8 @@ int main(int argc, char **argv) {
     close(fd);
     free(core);
     free(changed);
-    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads, %lu heaps, %lu ways\n",
-           results[0], results[1], results[2], results[3], results[4], results[5], results[6], results[7]);
+    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads, %lu heaps, %lu ways, %lu "
+           "penalties\n",
+           results[0], results[1], results[2], results[3], results[4], results[5], results[6], results[7], results[8]);
     return results[3] == 0 || results[7] == 0; /* the unchanged core, at least, is understood */
 }
