@@ -9,6 +9,7 @@
 #   nm, cxx   a tool of the compiler
 #   chromium  a browser
 #   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
+# With LJINSPECT_VALGRIND set the program is run by valgrind, and a finding of it is a failure.
 # Exit status: the command's; 77 when the need is not met, or 1 where LJINSPECT_NO_SKIP is set.
 set -u
 source=$1 build=$2 debs=$3 sanitize=$4 need=$5
@@ -87,4 +88,12 @@ case $sanitize in
     setarch -R true 2>/dev/null && set -- setarch -R "$@"
     ;;
 esac
+if [ -n "${LJINSPECT_VALGRIND:-}" ]; then
+    needs_command valgrind " (Debian: valgrind)"
+    case $1 in
+    *.sh) skip "a script is not run by valgrind" ;;
+    esac
+    set -- valgrind --quiet --smc-check=all --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 \
+        "--suppressions=$source/tests/valgrind.supp" "$@"
+fi
 exec "$@"

@@ -1,10 +1,12 @@
 #!/bin/sh
 # The torture: programs with a hook on every line of every function, in many ways, against runs without hooks and an
-# oracle. run.sh TORTURE programs|debian [NAME...]
+# oracle. run.sh TORTURE programs|debian|random [NAME...]
 #   TORTURE         the program built from torture.c
 #   programs        tests/torture/programs
 #   debian          tests/torture/debian: over the libraries that fetch.sh unpacked
-#   NAME            one of them, without .lua; default all
+#   random          programs that generate.lua writes
+#   NAME            one of them, without .lua; default all. Of the random ones: a seed; default $TORTURE_PROGRAMS (25) from
+#                   $TORTURE_SEED on, each in two ways
 # From the environment:
 #   LJINSPECT_ENGINE  the engine; default trap
 #   TORTURE_WAYS    ways to run them (torture.c), or "short" (default) or "long": those below
@@ -40,7 +42,7 @@ one() {
     fail() {
         echo "FAILED $name $1: $2"
         echo "  again: $settings LJINSPECT_ENGINE=$LJINSPECT_ENGINE TORTURE_SEED=$TORTURE_SEED TORTURE_WAYS=${1#hooks,}" \
-            "tests/torture/run.sh $torture $(basename "$(dirname "$script")") $name"
+            "tests/torture/run.sh $torture $set $name"
         failed=1
     }
     # go WAY NAME...: run it, its output to a file
@@ -94,7 +96,26 @@ one() {
     return $failed
 }
 
+# Of the ways, two for this seed.
+ways_of() {
+    seed=$1
+    # shellcheck disable=SC2086
+    set -- $TORTURE_WAYS
+    first=$((seed % $#)) second=$(((seed / $# + seed % 2 + 1) % $#))
+    eval "echo \"\${$((first + 1))} \${$((second + 1))}\""
+}
+
 if [ "$set" = --one ]; then
+    set=$TORTURE_SET
+    if [ "$set" = random ]; then
+        luajit "$here/generate.lua" "$1" >"$out/$1.lua" || exit 1
+        TORTURE_WAYS=$(ways_of "$1")
+        TORTURE_SEED=$1
+        one "$out/$1.lua"
+        status=$?
+        [ $status != 0 ] || rm -f "$out/$1".*[!e]
+        exit $status
+    fi
     one "$1"
     exit
 fi
@@ -108,6 +129,9 @@ programs,trap,long)
     ;;
 programs,line,short) TORTURE_WAYS="all second,lua random table,random" ;;
 programs,line,long) TORTURE_WAYS="all second bytecode lua gc random random,second,gc table table,lua,second table,random" ;;
+random,trap,*) TORTURE_WAYS="all jit nojit second sparse,jit lua sparse,random,gc,lua bytecode,jit random,jit,second gc,lua sparse,jit,second
+        table,sparse,jit,random" ;;
+random,line,*) TORTURE_WAYS="all second,lua random bytecode,gc table,random" ;;
 debian,trap,short) TORTURE_WAYS="all sparse,random,gc,lua,second" ;;
 debian,trap,long)
     TORTURE_WAYS="all second bytecode,sparse,lua sparse,jit,second sparse,gc,jit random,jit sparse,random,gc,lua,second"
@@ -116,7 +140,7 @@ debian,line,short) TORTURE_WAYS="all" ;;
 debian,line,long) TORTURE_WAYS="all second sparse,random,gc,lua,second" ;;
 esac
 case $set in
-programs) settings= ;;
+programs | random) settings= ;;
 debian)
     [ -d "$TORTURE_DEBIAN/usr/share/lua/5.1" ] || {
         echo "SKIPPED: no Lua libraries in $TORTURE_DEBIAN; tests/torture/fetch.sh unpacks them there"
@@ -139,7 +163,7 @@ esac
 out=${TORTURE_OUT:-$(mktemp -d)}
 mkdir -p "$out" || exit 2
 settings="${LD_LIBRARY_PATH:+LD_LIBRARY_PATH=$LD_LIBRARY_PATH }$settings"
-export out settings TORTURE_WAYS
+export out settings TORTURE_WAYS TORTURE_SET="$set"
 rm -f "$out"/*.done
 : >"$out/none.done"
 
@@ -155,8 +179,14 @@ version=$("$torture" plain "$out/version.lua" 2>"$out/probe") || {
 }
 case $version in *"without FFI") TORTURE_NO_FFI=1 && export TORTURE_NO_FFI ;; esac
 
-[ $# -gt 0 ] || set -- $(cd "$here/$set" && ls ./*.lua | sed 's/\.lua$//')
-for name in "$@"; do echo "$here/$set/${name#./}.lua"; done |
+if [ "$set" = random ]; then
+    [ $# -gt 0 ] || set -- $(seq "$TORTURE_SEED" $((TORTURE_SEED + ${TORTURE_PROGRAMS:-25} - 1)))
+    names() { printf '%s\n' "$@"; }
+else
+    [ $# -gt 0 ] || set -- $(cd "$here/$set" && ls ./*.lua | sed 's/\.lua$//')
+    names() { for name in "$@"; do echo "$here/$set/${name#./}.lua"; done; }
+fi
+names "$@" |
     xargs -P "$(nproc)" -n 1 "$0" "$torture" --one >"$out/failures" 2>&1
 status=$?
 cat "$out/failures"
