@@ -26,7 +26,7 @@ const engine_class *engine_ranked(int rank) {
 }
 
 static const engine_class *wanted_class(lua_State *L, const engine_host *host) {
-    const char *wanted = getenv("LJINSPECT_ENGINE");
+    const char *wanted = secure_getenv("LJINSPECT_ENGINE");
     if (wanted == NULL || *wanted == '\0') return NULL;
     const engine_class *class = engine_named(wanted);
     if (class == NULL) host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine here", wanted);
