@@ -52,6 +52,11 @@ static void on_signal(int number) {
     interrupted = 1;
 }
 
+/* It only ends a sleep: a thread that was to stop, and was late, stands now. */
+static void on_child(int number) {
+    (void)number;
+}
+
 /* ---- Recording ---- */
 
 static double now_seconds(void) {
@@ -252,6 +257,8 @@ int cli_record(int argc, char **argv) {
         const struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: sleeping ends */
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
+        const struct sigaction child = {.sa_handler = on_child};
+        sigaction(SIGCHLD, &child, NULL);
         status = record(t, &vms, &q);
         remote_free_vms(&vms);
     }

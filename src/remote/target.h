@@ -74,6 +74,11 @@ bool target_touched(target *t, uint64_t from, size_t len);
 /* Forget the pages that were read: the next reads see memory as it is then. */
 void target_forget(target *t);
 
+/* From `ms` milliseconds from now on reads fail: what a hostile target makes up may take for ever to follow. 0: no limit. */
+void target_limit(target *t, unsigned ms);
+/* Whether that time has come. */
+bool target_late(const target *t);
+
 /* Mappings, ascending. They are as they were when the target was opened, or at the last call of target_remap(). */
 const target_map *target_maps(const target *t, size_t *n);
 const target_map *target_map_at(const target *t, uint64_t address);
