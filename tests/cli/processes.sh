@@ -27,6 +27,9 @@ check "ps of all" eval 'status 0 "$ljinspect" ps && contains "$output" "luajit -
 heap=$("$ljinspect" ps --json "$pid" | valid_json 1.heap_bytes 1.vms 1.pid 1.vms_with_jit_on)
 check "ps --json" same "$pid" "$(sed -n 3p <<<"$heap")"
 check "the heap holds the strings" [ "$(head -n 1 <<<"$heap")" -gt 500000 ]
+for command in "ps $pid" "stack $pid" --help; do
+    check "$command, printed to a full device, is a failure" eval '! "$ljinspect" $command >/dev/full 2>"$work/said" && grep -q "No space" "$work/said"'
+done
 check "a waiting process is not stopped" eval 'status 0 "$ljinspect" stack "$pid"; [ "${output/stopped for/}" = "$output" ]'
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
     other() { setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "$@"; }
