@@ -69,7 +69,7 @@ size_t target_read_bulk(target *t, uint64_t from, void *to, size_t len);
 static inline bool target_u64(target *t, uint64_t from, uint64_t *value) {
     return target_read(t, from, value, sizeof *value);
 }
-/* False where none of the pages in this range was ever touched; they would read as zeros. `len` is at most 1 MB. */
+/* False where none of the pages in this range was ever touched; they would read as zeros. `len` is at most 64 MB. */
 bool target_touched(target *t, uint64_t from, size_t len);
 /* Forget the pages that were read: the next reads see memory as it is then. */
 void target_forget(target *t);

@@ -56,7 +56,7 @@ static size_t live_read(target *t, uint64_t from, void *to, size_t len) {
 
 /* proc(5), pagemap: a word for each page; the highest bits are for pages in memory and in swap. */
 static bool live_touched(target *t, uint64_t from, size_t len) {
-    enum { PAGES_MAX = 258 };
+    enum { PAGES_MAX = (64 << 20) / TARGET_PAGE + 2 };
     uint64_t entries[PAGES_MAX], first = from / TARGET_PAGE, last = (from + len - 1) / TARGET_PAGE;
     const live *l = t->own;
     size_t n = last - first + 1;
@@ -346,12 +346,13 @@ static const target_ops LIVE = {.read = live_read,
                                 .resume = live_resume,
                                 .close = live_close};
 
-/* Whether memory can be read; the first word of some mapping is as good as any. */
+/* Whether memory can be read; the first word of some mapping is as good as any, but one that was never written to would
+ * be made for it. */
 static target_error try_reading(target *t) {
-    for (size_t i = 0; i < t->n_maps; i++) {
-        const target_map *m = &t->maps[i];
+    for (size_t k = 0; k < 2 * t->n_maps; k++) { /* files first */
+        const target_map *m = &t->maps[k % t->n_maps];
         uint64_t word;
-        if (!m->readable || m->path[0] == '[') continue;
+        if (!m->readable || m->path[0] == '[' || (m->path[0] == '\0') != (k >= t->n_maps)) continue;
         if (live_read(t, m->start, &word, sizeof word) == sizeof word) return TARGET_OK;
         if (errno == EPERM || errno == EACCES) return TARGET_NO_PERMISSION;
         if (errno == ESRCH) return TARGET_NO_PROCESS;

@@ -67,6 +67,21 @@ json=$("$ljinspect" stack --all --locals --json "$pid" | valid_json 1.stacks.# 1
 check "JSON has them all" same "$(printf '5\nrunning\nread')" "$json"
 stop "$pid"
 
+# Address space that a process has reserved and hardly touched is not made real by looking at it: page tables stay small.
+start luajit -e '
+local ffi = require "ffi"
+ffi.cdef "void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset);"
+for at = 1, 3 do -- 8 GB each, apart from each other; in two of them something was written
+    local m = ffi.cast("uint8_t *", ffi.C.mmap(ffi.cast("void *", at * 0x1000000000ULL), 0x200000000ULL, 3, 0x4022, -1, 0))
+    if at > 1 then m[4096 * at] = 1 end
+end
+print "." io.flush() io.read()'
+wait_for . || exit 1
+check "reserved memory is searched" status 0 timeout 20 "$ljinspect" ps "$pid"
+tables=$(sed -n 's/^VmPTE:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
+check "and stays untouched ($tables kB of page tables)" [ "$tables" -lt 2000 ]
+stop "$pid"
+
 # A process that ends while it is looked at, again and again.
 odd=0
 for i in $(seq 60); do
