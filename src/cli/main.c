@@ -1,4 +1,5 @@
 /* The ljinspect command. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,17 +37,24 @@ static void print_usage(FILE *out) {
     fputs("\nljinspect COMMAND --help tells more. ljinspect --version prints the version.\n", out);
 }
 
+/* What could not be printed, to a full disk say, is a failure. */
+static int finish(int status) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    int reason = errno;
+    return cli_fail(status != 0 ? status : CLI_FAILED, "output: %s", strerror(reason));
+}
+
 int main(int argc, char **argv) {
     const char *word = argc > 1 ? argv[1] : "";
     for (int i = 0; i < N_COMMANDS; i++)
-        if (strcmp(word, COMMANDS[i].name) == 0) return COMMANDS[i].command(argc - 1, argv + 1);
+        if (strcmp(word, COMMANDS[i].name) == 0) return finish(COMMANDS[i].command(argc - 1, argv + 1));
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         print_usage(stdout);
-        return 0;
+        return finish(0);
     }
     if (strcmp(word, "--version") == 0) {
         puts("ljinspect " LJINSPECT_VERSION);
-        return 0;
+        return finish(0);
     }
     if (*word != '\0') cli_fail(0, "unknown command '%s'", word);
     print_usage(stderr);

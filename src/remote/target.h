@@ -69,10 +69,15 @@ size_t target_read_bulk(target *t, uint64_t from, void *to, size_t len);
 static inline bool target_u64(target *t, uint64_t from, uint64_t *value) {
     return target_read(t, from, value, sizeof *value);
 }
-/* False where none of the pages in this range was ever touched; they would read as zeros. `len` is at most 1 MB. */
+/* False where none of the pages in this range was ever touched; they would read as zeros. `len` is at most 64 MB. */
 bool target_touched(target *t, uint64_t from, size_t len);
 /* Forget the pages that were read: the next reads see memory as it is then. */
 void target_forget(target *t);
+
+/* From `ms` milliseconds from now on reads fail: what a hostile target makes up may take for ever to follow. 0: no limit. */
+void target_limit(target *t, unsigned ms);
+/* Whether that time has come. */
+bool target_late(const target *t);
 
 /* Mappings, ascending. They are as they were when the target was opened, or at the last call of target_remap(). */
 const target_map *target_maps(const target *t, size_t *n);
