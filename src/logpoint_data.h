@@ -39,6 +39,7 @@ struct logpoint {
     tally tally;
     char *histogram; /* the expression's text; NULL: none */
     expr values;
+    char *function;   /* its name, of a hook on returns; NULL: not given */
     int only_ref;     /* a function: hits of others do not count; LUA_NOREF: none */
     const void *only; /* its address */
     /* where lines go */

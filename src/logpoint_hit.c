@@ -192,7 +192,8 @@ static void show(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
                                     .message = json && p->template != NULL ? c->message.data : NULL,
                                     .message_len = c->message.len,
                                     .level = p->level,
-                                    .us = us};
+                                    .us = us,
+                                    .function = p->function};
         if ((p->snapshot.what & LJINSPECT_CAPTURE_TOSTRING) != 0) time_limit_begin(c, hit->L);
         snapshot_render(&p->snapshot, hit, &head, line);
     }
@@ -228,9 +229,11 @@ static void count(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
     if (tally_due(&p->tally, now)) summarize(p, &w, now);
     tally_hit(&p->tally, now);
     if (p->histogram == NULL) return;
-    bool counted = expr_try(&p->values, &p->names, f) == 0 && lua_type(L, -1) == LUA_TNUMBER &&
-                   tally_value(&p->tally, lua_tonumber(L, -1));
-    if (!counted) hit->hook->errors++;
+    bool ok = expr_try(&p->values, &p->names, f) == 0;
+    bool counted = ok && lua_type(L, -1) == LUA_TNUMBER && tally_value(&p->tally, lua_tonumber(L, -1));
+    const engine_return *leaving = hit->context->engine->leaving;
+    bool unknown = ok && lua_isnil(L, -1) && leaving != NULL && !leaving->timed; /* a duration that is not known */
+    if (!counted && !unknown) hit->hook->errors++;
     lua_pop(L, 1);
 }
 
