@@ -313,6 +313,123 @@ do
     ljinspect.unset_all()
 end
 
+---- whole programs: with hooks on the returns of all functions they print the same, and hits are what wrappers count
+
+-- Functions made by chance that call each other through M, and what calls them. `out` takes what it prints.
+local function program(seed, out)
+    math.randomseed(seed)
+    local M, n, random = {}, 12, math.random
+    local function call(depth) return ("M.f%d(%s)"):format(random(n), depth) end
+    local function piece()
+        local kinds = {
+            function() return "if d % " .. random(2, 4) .. " == 0 then return " .. call "d - 1" .. " end" end,
+            function() return "if d % " .. random(2, 4) .. " == 0 then return d, (" .. call "d - 1" .. ") end" end,
+            function() return "if d % 5 == " .. random(0, 4) .. " then return d, ... end" end,
+            function() return "if d % 5 == " .. random(0, 4) .. " then return select('#', ...), " .. call "d - 2" .. " end" end,
+            function() return "local up = d\nlocal function get() return up end\nif d % 3 == 1 then return get(), up end" end,
+            function() return "for i = 1, 3 do local v = i M.n = M.n + (function() return v end)() end" end,
+            function() return "local ok, m = pcall(M.f" .. random(n) .. ", d - 1) if not ok then out('caught', m) end" end,
+            function() return seed % 3 == 0 and "M.n = 1" or "if d == " .. random(1, 5) .. " then error('e' .. d, 0) end" end,
+            function() return seed % 3 == 0 and "M.n = 1" or "if d > 2 then local c = coroutine.wrap(M.f" .. random(n) .. ") out(pcall(c, d - 2)) out(pcall(c)) end" end,
+            function() return "if coroutine.running() then coroutine.yield(d) end" end,
+            function() return "repeat M.n = M.n + 1 until M.n % 3 == 0" end,
+            function() return "out((" .. call "d - 1, ..." .. "))" end,
+            function() return "local s = tostring(M.n) out(#s, s .. 'x' < 'y')" end,
+            function() return "do return end" end,
+        }
+        return kinds[random(#kinds)]()
+    end
+    for i = 1, n do
+        local loop = random(3) == 1 and "while d < 0 do d = d + 1 if d < -100 then d = -50 end end\n" or ""
+        local code = { "local M, out = ...\nreturn function(d, ...) " .. loop .. "if d <= 0 then return d end M.budget = M.budget - 1 if M.budget < 0 then return end" }
+        for k = 1, random(1, 6) do
+            code[k + 1] = piece()
+            if code[k + 1] == "do return end" and k < 6 then code[k + 1] = "if M.n % 7 == 0 then return end" end
+        end
+        code[#code + 1] = random(2) == 1 and "return " .. call "d - 1, d, ..." or ""
+        code[#code + 1] = "end"
+        code = table.concat(code, "\n")
+        M.cut = M.cut or code:find("error", 1, true) or code:find("coroutine.wrap", 1, true) -- calls may not come to their end
+        M["f" .. i] = assert(loadstring(code, "@made-" .. seed .. "-" .. i))(M, out)
+    end
+    M.n = 0
+    return M, function()
+        for i = 1, n do
+            M.budget = 400
+            local results = { pcall(M["f" .. i], 6, "v") }
+            for k = 1, #results do results[k] = tostring(results[k]) end
+            out(i, unpack(results))
+        end
+    end
+end
+
+local function run(seed, prepare)
+    local lines = {}
+    local function out(...)
+        local t = { ... }
+        for i = 1, select("#", ...) do t[i] = tostring((select(i, ...))) end
+        lines[#lines + 1] = table.concat(t, " ")
+    end
+    local M, main = program(seed, out)
+    local counts = prepare and prepare(M)
+    main()
+    ljinspect.unset_all()
+    return table.concat(lines, "\n"), counts, M.cut
+end
+
+-- A count of normal returns: what a wrapper sees, called in place of the function by others.
+local function wrapped(M)
+    local counts = {}
+    for i = 1, 12 do
+        local name = "f" .. i
+        local f = M[name]
+        counts[name] = 0
+        local function done(...) counts[name] = counts[name] + 1 return ... end
+        M[name] = function(...) return done(f(...)) end
+    end
+    return counts
+end
+
+local returns_seen, tails_seen = 0, 0
+local function hooked(M)
+    local counts = { open = 0 }
+    for i = 1, 12 do
+        local name = "f" .. i
+        counts[name] = 0
+        assert(ljinspect.set_hook { func = M[name], at = "return", budget = 0, filter = function(info)
+            counts[name] = counts[name] + 1
+            returns_seen = returns_seen + 1
+            if info.tail_call then tails_seen = tails_seen + 1 end
+            if type(info.duration_us) ~= "number" then counts.open = counts.open + 1 end
+            if info.returns.n < 0 or info.vals.d == nil then counts.open = counts.open + 1 end
+            return false
+        end })
+    end
+    return counts
+end
+
+-- A function that is left by a tail call returns, for its wrapper, when that call does: never, if that fails, or waits in a
+-- coroutine for ever.
+local equal_ones = 0
+for seed = 1, 60 do
+    local plain, _, cut = run(seed)
+    local by_wrapper, expected = run(seed, wrapped)
+    local by_hook, counts = run(seed, hooked)
+    check.equal(by_hook, plain, "seed " .. seed)
+    check.equal(counts.open, 0, "seed " .. seed .. ": all durations are known")
+    if by_wrapper == plain then -- else the wrappers' frames show
+        for name, n in pairs(expected) do
+            check.truthy(counts[name] >= n, ("seed %d %s: %d of %d"):format(seed, name, counts[name], n))
+            if not cut then
+                check.equal(counts[name], n, "seed " .. seed .. " " .. name)
+                equal_ones = equal_ones + n
+            end
+        end
+    end
+end
+check.truthy(equal_ones > 500, equal_ones)
+check.truthy(returns_seen > 2000 and tails_seen > 200, returns_seen .. " returns, " .. tails_seen .. " of them tail calls")
+
 ---- which function
 
 local made = {}
