@@ -183,8 +183,13 @@ void capture_run(context *c, lua_State *L, hook *h) {
         return;
     }
     if (p == NULL) h->matched++;
-    int status = context_call(c, L, call_filter, &r, 0);
-    time_limit_end(c, L);
+    int status = 0;
+    if (p != NULL && logpoint_rejects(p, c, L, h)) {
+        r.keep = true;
+    } else {
+        status = context_call(c, L, call_filter, &r, 0);
+        time_limit_end(c, L);
+    }
     if (status != 0 && p != NULL && !r.in_filter) {
         r.keep = true;
         logpoint_failed(p, c, L, h);

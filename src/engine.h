@@ -87,9 +87,9 @@ typedef struct engine_class {
     /* For each of the `n` hooks say where it stands. May raise a Lua memory error. */
     void (*locate)(engine *e, lua_State *L, hook *const *hooks, size_t n, engine_place *places);
 
-    /* From within hit(): push the values of the hooked function's first `n` locals, for which the caller made room.
-     * False, pushing nothing, where that is not possible; may be NULL. Raises nothing. */
-    bool (*push_locals)(engine *e, lua_State *L, int n);
+    /* From within hit(): push the values of `n` locals of the hooked function from the `first` on (1 is the first), for
+     * which the caller made room. False, pushing nothing, where that is not possible; may be NULL. Raises nothing. */
+    bool (*push_locals)(engine *e, lua_State *L, int first, int n);
 
     /* From within the hit() of a return: push the `n` values that are returned from the `first` on (1 is the first), for
      * which the caller made room. NULL: this engine sees no returns, and is given no hooks on them. Raises nothing. */
@@ -132,6 +132,7 @@ struct engine {
     /* During hit(): a number for the instruction at which control arrived, never to be that of another instruction of
      * this VM, not even of one that comes to the same address later; 0: not known. */
     uint64_t site;
+    const void *function;         /* during hit(): the hooked function, as lua_topointer() has it; NULL: not known */
     const engine_return *leaving; /* during the hit() of a return; else NULL */
 };
 

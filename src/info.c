@@ -264,7 +264,7 @@ static void fill_vals(ljinspect_hit *hit, const site *s) {
     engine *e = hit->context->engine;
     luaL_checkstack(L, s->vals.values + 4, "no room for locals");
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->vals.ref);
-    if (e->class->push_locals == NULL || !e->class->push_locals(e, L, s->vals.values)) {
+    if (e->class->push_locals == NULL || !e->class->push_locals(e, L, 1, s->vals.values)) {
         for (int i = 1; i <= s->vals.values; i++) ljinspect_hit_local_at(hit, i);
     }
     lua_call(L, s->vals.values, 1);

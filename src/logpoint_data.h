@@ -21,6 +21,7 @@ struct logpoint {
     bool conditional;
     expr condition;
     bool in_condition;     /* it is being evaluated */
+    bool held;             /* it was, for the hit at hand, and holds */
     bool condition_failed; /* it has raised an error, which was logged */
     bool show_failed;      /* the same for what comes after it */
     char *template;        /* NULL: none */

@@ -56,6 +56,7 @@ void logpoint_failed(logpoint *p, context *c, lua_State *L, hook *h) {
 }
 
 static bool holds(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
+    if (p->held) return true;
     p->in_condition = true;
     expr_eval(&p->condition, &p->names, f);
     p->in_condition = false;
@@ -298,11 +299,23 @@ void logpoint_tend(context *c, lua_State *L) {
 
 /* Whether the hit is of the function that is meant. */
 static bool is_meant(const logpoint *p, ljinspect_hit *hit, resolve_frame *f) {
+    const void *function = hit->context->engine->function;
     if (p->only == NULL) return true;
+    if (function != NULL) return function == p->only;
     lua_Debug ar = hit->frame;
     lua_getinfo(hit->L, "f", &ar);
     f->function = lua_gettop(hit->L);
     return lua_topointer(hit->L, -1) == p->only;
+}
+
+bool logpoint_rejects(logpoint *p, context *c, lua_State *L, const hook *h) {
+    const engine *e = c->engine;
+    p->held = false;
+    if (!p->conditional || p->expires != 0 || p->sample != UINT64_MAX) return false;
+    if (p->only != NULL && e->function != p->only) return false;
+    int it_does = expr_quick(&p->condition, &p->names, c, L);
+    p->held = it_does > 0;
+    return it_does == 0 && !h->removed;
 }
 
 logpoint_verdict logpoint_hit(logpoint *p, ljinspect_hit *hit) {

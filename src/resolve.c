@@ -202,29 +202,38 @@ void resolve_push_returns(lua_State *L, struct context *c) {
     lua_setfield(L, -2, "n");
 }
 
-/* What is known of the return. */
-static void push_known(const resolve_frame *f, resolve_kind kind) {
-    lua_State *L = f->L;
-    const engine_return *r = f->context->engine->leaving;
-    if (kind == RESOLVE_TAIL_CALL) {
-        lua_pushboolean(L, r->tail_call);
-    } else if (kind == RESOLVE_DURATION) {
-        if (r->timed)
-            lua_pushnumber(L, engine_return_us(r));
+bool resolve_is_known(const resolver *r, const context *c) {
+    return r->valid && c->engine->site != 0 && r->site == c->engine->site;
+}
+
+bool resolve_push_local(const resolver *r, context *c, lua_State *L, int name) {
+    engine *e = c->engine;
+    const resolve_name *n = &r->names[name];
+    switch (n->kind) {
+    case RESOLVE_LOCAL: return e->class->push_locals != NULL && e->class->push_locals(e, L, n->index, 1);
+    case RESOLVE_TAIL_CALL: lua_pushboolean(L, e->leaving->tail_call); return true;
+    case RESOLVE_DURATION:
+        if (e->leaving->timed)
+            lua_pushnumber(L, engine_return_us(e->leaving));
         else
             lua_pushnil(L);
-    } else {
-        if (lua_isnil(L, f->returns)) {
-            resolve_push_returns(L, f->context);
-            lua_replace(L, f->returns);
-        }
-        lua_pushvalue(L, f->returns);
+        return true;
+    default: return false;
     }
 }
 
 bool resolve_push(const resolver *r, const resolve_frame *f, int name) {
     const resolve_name *n = &r->names[name];
-    if (n->kind >= RESOLVE_RETURNS) return push_known(f, n->kind), true;
+    if (n->kind == RESOLVE_RETURNS) {
+        if (lua_isnil(f->L, f->returns)) {
+            resolve_push_returns(f->L, f->context);
+            lua_replace(f->L, f->returns);
+        }
+        lua_pushvalue(f->L, f->returns);
+        return true;
+    }
+    bool known = n->kind > RESOLVE_RETURNS || r->site != 0; /* else the engine may have no quick way to the locals */
+    if (known && resolve_push_local(r, f->context, f->L, name)) return true;
     if (n->kind == RESOLVE_LOCAL) return lua_getlocal(f->L, f->frame, n->index) != NULL;
     if (n->kind == RESOLVE_UPVALUE) return lua_getupvalue(f->L, f->function, n->index) != NULL;
     return push_global(f, n->text);

@@ -73,6 +73,13 @@ typedef struct resolve_frame {
  * error. */
 void resolve_prepare(resolver *r, resolve_frame *f);
 
+/* Whether the names were found at the very instruction of this hit, see engine.h: then they are where they were. */
+bool resolve_is_known(const resolver *r, const struct context *c);
+
+/* The same, without a frame: push the value of a local, or what is known of a return but for its values; there is room for
+ * it. False, with nothing pushed, for another name. To be called where resolve_is_known(). */
+bool resolve_push_local(const resolver *r, struct context *c, lua_State *L, int name);
+
 /* Push the value of a name. False where that takes a function: a global that a metamethod of the environment gives.
  * Nothing is pushed then, and resolve_call pushes it, or the error and returns its status. Each needs 4 stack slots. */
 bool resolve_push(const resolver *r, const resolve_frame *f, int name);

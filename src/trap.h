@@ -104,6 +104,7 @@ typedef struct trap_engine {
     trap_place **places;
     size_t n_protos, n_places, proto_buckets, place_buckets;
     uint32_t last_serial, last_clock;
+    uint64_t changes; /* of `places` */
     unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
 
     const lua_State *hit_L; /* during a hit: the coroutine, and its frame from the stack's start, which may move */
@@ -298,7 +299,7 @@ uint32_t trap_counted_slots(const trap_engine *e, const trap_regs *r);
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots);
 
 /* See engine.h. */
-bool trap_push_locals(engine *base, lua_State *L, int n);
+bool trap_push_locals(engine *base, lua_State *L, int first, int n);
 void trap_push_returns(engine *base, lua_State *L, int first, int n);
 
 typedef struct trap_callout {

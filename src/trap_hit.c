@@ -305,10 +305,10 @@ static uint64_t site_of(const trap_place *p) {
 }
 
 /* lj_debug.c, debug_localname: the n-th active local is in the n-th slot. */
-bool trap_push_locals(engine *base, lua_State *L, int n) {
+bool trap_push_locals(engine *base, lua_State *L, int first, int n) {
     const trap_engine *e = (const trap_engine *)(const void *)base;
     if (L != e->hit_L) return false;
-    vm_push_slots(L, (const char *)vm_ptr(L, VM_L_STACK) + e->hit_base, n);
+    vm_push_slots(L, (const char *)vm_ptr(L, VM_L_STACK) + e->hit_base + (ptrdiff_t)8 * (first - 1), n);
     return true;
 }
 
@@ -344,18 +344,21 @@ static void note_return(trap_engine *e, const trap_regs *r, const trap_place *p,
 
 /* Report a hit of the place, and look it up again: hooks may have come and gone, the stack may have moved. False where
  * the engine was closed meanwhile. */
-static bool report(trap_engine *e, lua_State *L, const trap_regs *r, trap_place **p, int line) {
+static inline bool report(trap_engine *e, lua_State *L, const trap_regs *r, trap_place **p, int line) {
     trap_callout c = {.line = line};
+    uint64_t before = e->changes;
     c.source = vm_proto_source((*p)->proto->pt, &c.source_len);
     e->base.site = site_of(*p);
+    e->base.function = (const void *)(uintptr_t)(vm_u64(vm_base(L), -16) & VM_ADDRESS_MASK);
     e->hit_L = L;
     e->hit_base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
     trap_call_out(e, L, &c);
     e->hit_L = NULL;
     e->base.site = 0;
+    e->base.function = NULL;
     if (e->closed) return false;
     trap_step_finish(e);
-    *p = trap_find_place(e, r->pc - 1); /* its function runs, so it is no freed one's */
+    if (e->changes != before) *p = trap_find_place(e, r->pc - 1); /* its function runs, so it is no freed one's */
     return true;
 }
 

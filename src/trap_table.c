@@ -69,6 +69,7 @@ static void add_places(trap_engine *e, trap_proto *p) {
         *bucket = &p->places[i];
     }
     e->n_places += p->n_places;
+    e->changes++;
 }
 
 static void remove_places(trap_engine *e, trap_proto *p) {
@@ -78,6 +79,7 @@ static void remove_places(trap_engine *e, trap_proto *p) {
         *at = p->places[i].next_in_bucket;
     }
     e->n_places -= p->n_places;
+    e->changes++;
 }
 
 /* ---- Bytes and slots ------------------------------------------------------------------------------------------- */
