@@ -35,6 +35,15 @@ void trap_abort_recording(trap_engine *e, lua_State *L) {
 
 /* ---- Calling out ----------------------------------------------------------------------------------------------- */
 
+/*
+ * An error that is raised and caught leaves the coroutine's status as LUA_OK (lj_err.c: lj_err_throw). In a message handler
+ * of xpcall() it is LUA_ERRERR, by which LuaJIT knows that the next error is one within the handler: without it the
+ * handler would be called for its own errors, again and again.
+ */
+static void set_status(lua_State *L, uint8_t status) {
+    ((uint8_t *)L)[VM_L_STATUS] = status;
+}
+
 static int grow_stack(lua_State *L) {
     lua_checkstack(L, 2 * TRAP_STACK);
     return 0;
@@ -52,7 +61,9 @@ bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
         return false;
     }
     bool was = trap_hush(e);
+    uint8_t status = vm_u8(L, VM_L_STATUS);
     if (lua_cpcall(L, grow_stack, NULL) != 0) lua_pop(L, 1);
+    set_status(L, status);
     trap_unhush(e, was);
     return vm_stack_left(L) >= slots;
 }
@@ -82,6 +93,7 @@ static void set_opcode(vm_ins *at, uint8_t op) {
 
 void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
+    uint8_t status = vm_u8(L, VM_L_STATUS);
     const engine_host *host = &e->base.host;
     /* The program's debug hooks do not see filters. HOOK_ACTIVE would do, but a C function that yields takes it for a
      * yield of the hook (lj_api.c: lua_yield); so the events are off, unless a filter sets hooks. */
@@ -90,6 +102,7 @@ void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     e->muted = trap_hookmask(e) & HOOK_EVENTS;
     set_hookmask(e, trap_hookmask(e) & ~(unsigned)HOOK_EVENTS);
     e->in_hit = true;
+    set_status(L, LUA_OK); /* a filter's first error is not one within the program's handler */
     if (c->line > 0) {
         trap_place *call = calling_place(e, vm_base(L));
         vm_ins *at = call != NULL ? call->at : NULL;
@@ -100,6 +113,7 @@ void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
         host->safepoint(host->owner, L);
     }
     e->in_hit = false;
+    set_status(L, status);
     bool unchanged = (trap_hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook;
     if (unchanged && e->muted != 0) {
         set_hookmask(e, trap_hookmask(e) | e->muted);
