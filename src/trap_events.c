@@ -205,4 +205,5 @@ void trap_last_hook(trap_engine *e, lua_State *L) {
     detach_one(e, L, e->v.lay->trace_event, CHAINED_TRACE, on_trace);
     trap_stand_back(e, L);
     retry_loops(e, L);
+    trap_frames_free(&e->calls);
 }

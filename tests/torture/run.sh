@@ -81,13 +81,30 @@ one() {
         go oracle,second oracle2 || return 1
         same second oracle2 "the oracle changes the output"
     fi
+    case $TORTURE_WAYS in *returns*)
+        case $LJINSPECT_ENGINE,$marks in trap,*) ;; *) fail returns "only the trap engine sees them" && return 1 ;; esac
+        TORTURE_LINES=$out/$name.functions TORTURE_COUNTS=$out/$name.returns
+        go lines,returns functions && go oracle,returns oracle3 || return 1
+        same plain oracle3 "the oracle of returns changes the output"
+        case $TORTURE_WAYS in *returns*second*)
+            TORTURE_LINES=$out/$name.functions2 TORTURE_COUNTS=$out/$name.returns2
+            go lines,returns,second functions && go oracle,returns,second oracle4 || return 1
+            same second oracle4 "the oracle of returns changes the output"
+            ;;
+        esac
+        ;;
+    esac
     for way in $TORTURE_WAYS; do
         is no-gc && way=$(echo ",$way," | sed 's/,gc,/,/; s/,stress,/,/; s/^,//; s/,$//')
         [ -n "$way" ] || continue
         is no-lua && case ,$way, in *,lua,* | *,table,*) continue ;; esac
         is uncounted && way=$way,uncounted
-        like=plain TORTURE_COUNTS=$out/$name.counts
-        case ,$way, in *,second,*) like=second TORTURE_COUNTS=$out/$name.counts2 ;; esac
+        like=plain TORTURE_LINES=$out/$name.lines TORTURE_COUNTS=$out/$name.counts
+        case ,$way, in
+        *,returns,*second,*) like=second TORTURE_LINES=$out/$name.functions2 TORTURE_COUNTS=$out/$name.returns2 ;;
+        *,returns,*) TORTURE_LINES=$out/$name.functions TORTURE_COUNTS=$out/$name.returns ;;
+        *,second,*) like=second TORTURE_COUNTS=$out/$name.counts2 ;;
+        esac
         go "hooks,$way" hooks || [ $status = 1 ] || continue
         same $like hooks "output differs"
         [ $status = 0 ] || continue
@@ -122,10 +139,11 @@ fi
 
 case $set,$LJINSPECT_ENGINE,$TORTURE_WAYS in
 programs,trap,short) TORTURE_WAYS="all nojit second lua sparse,random,stress,lua sparse,jit random,jit,second
-        table,lua,second table,sparse,jit,random" ;;
+        table,lua,second table,sparse,jit,random returns returns,lua,second returns,sparse,jit,random" ;;
 programs,trap,long)
     TORTURE_WAYS="all nojit second bytecode lua stress sparse,jit sparse,jit,second random random,jit,second
-        sparse,random,stress,lua table table,lua,random table,sparse,jit,second table,random,stress,lua,second"
+        sparse,random,stress,lua table table,lua,random table,sparse,jit,second table,random,stress,lua,second
+        returns returns,nojit,lua returns,second returns,bytecode,jit returns,sparse,stress,lua returns,sparse,random,jit,second"
     ;;
 programs,line,short) TORTURE_WAYS="all second,lua random table,random" ;;
 programs,line,long) TORTURE_WAYS="all second bytecode lua gc random random,second,gc table table,lua,second table,random" ;;
@@ -134,7 +152,8 @@ random,trap,*) TORTURE_WAYS="all jit nojit second sparse,jit lua sparse,random,g
 random,line,*) TORTURE_WAYS="all second,lua random bytecode,gc table,random" ;;
 debian,trap,short) TORTURE_WAYS="all sparse,random,gc,lua,second" ;;
 debian,trap,long)
-    TORTURE_WAYS="all second bytecode,sparse,lua sparse,jit,second sparse,gc,jit random,jit sparse,random,gc,lua,second"
+    TORTURE_WAYS="all second bytecode,sparse,lua sparse,jit,second sparse,gc,jit random,jit sparse,random,gc,lua,second
+        returns returns,random,gc,lua,second"
     ;;
 debian,line,short) TORTURE_WAYS="all" ;;
 debian,line,long) TORTURE_WAYS="all second sparse,random,gc,lua,second" ;;
