@@ -54,6 +54,9 @@ if [ "$level" = ci ]; then
     want cppcheck "cppcheck" has cppcheck
     want chromium "a browser (tests: the page of flame graphs)" has chromium
     want dpkg-dev "unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-source
+    want gcc-aarch64-linux-gnu "a cross compiler (tests on arm64)" has aarch64-linux-gnu-gcc
+    want libc6-dev-arm64-cross "the C library for arm64 (tests on arm64)" test -e /usr/aarch64-linux-gnu/include/stdlib.h
+    want qemu-user-static "an emulator (tests on arm64)" has qemu-aarch64-static
 fi
 
 [ -z "$missing" ] && exit 0

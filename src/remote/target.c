@@ -8,6 +8,14 @@
 #include <string.h>
 #include <time.h>
 
+bool target_processor_known(void) {
+#ifdef __x86_64__
+    return true;
+#else
+    return false;
+#endif
+}
+
 target *target_new(const target_ops *ops, pid_t pid) {
     target *t = calloc(1, sizeof *t);
     if (t == NULL) return NULL;

@@ -49,6 +49,9 @@ typedef enum thread_state {
     THREAD_STOPPED /* by a signal or a debugger, or in a core file */
 } thread_state;
 
+/* Whether registers and machine code of this processor are understood: nothing here works where they are not. */
+bool target_processor_known(void);
+
 /* Open a process. NULL with the reason in `error`. The process goes on. */
 target *target_open(pid_t pid, target_error *error);
 /* Open a core file; `exe` is the program that left it, or NULL: only what the core lacks is read from it, and from the

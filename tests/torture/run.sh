@@ -13,6 +13,7 @@
 #   TORTURE_SEED    of what is random; default 1
 #   TORTURE_OUT     folder for what the runs write; default a temporary one, removed when all is well
 #   TORTURE_DEBIAN  what fetch.sh unpacked; default build/torture-debs/root
+#   LJINSPECT_EMULATOR  what runs TORTURE where it is another processor's
 #   TORTURE_LONG    set: more input for some programs
 # Exit status: 0; 1 for a difference; 77 where the engine is not to be had.
 #
@@ -29,7 +30,7 @@ root=$(cd "$here/../.." && pwd)
 torture=$(realpath "$1") set=$2
 shift 2
 : "${LJINSPECT_ENGINE:=trap}" "${TORTURE_SEED:=1}" "${TORTURE_WAYS:=short}"
-: "${TORTURE_DEBIAN:=$root/build/torture-debs/root}"
+: "${LJINSPECT_EMULATOR:=}" "${TORTURE_DEBIAN:=$root/build/torture-debs/root}"
 export LJINSPECT_ENGINE TORTURE_SEED TORTURE_DEBIAN
 
 # One program in all ways. What goes wrong goes to standard output; $out/NAME.done gets one line per way.
@@ -48,7 +49,7 @@ one() {
     # go WAY NAME...: run it, its output to a file
     go() {
         way=$1 to=$out/$name.$2
-        timeout 300 "$torture" "$way" "$name.lua" >"$to.out" 2>"$to.err"
+        timeout 300 $LJINSPECT_EMULATOR "$torture" "$way" "$name.lua" >"$to.out" 2>"$to.err"
         status=$?
         if [ $status != 0 ]; then
             fail "$way" "status $status"
@@ -186,13 +187,13 @@ export out settings TORTURE_WAYS TORTURE_SET="$set"
 rm -f "$out"/*.done
 : >"$out/none.done"
 
-TORTURE_LINES=/dev/null TORTURE_COUNTS=/dev/null "$torture" hooks /dev/null 2>"$out/probe"
+TORTURE_LINES=/dev/null TORTURE_COUNTS=/dev/null $LJINSPECT_EMULATOR "$torture" hooks /dev/null 2>"$out/probe"
 [ $? = 77 ] && {
     cat "$out/probe"
     exit 77
 }
 echo 'io.write(jit.version, pcall(require, "table.nkeys") and " (luajit2)" or "") if not pcall(require, "ffi") then io.write(" without FFI") end' >"$out/version.lua"
-version=$("$torture" plain "$out/version.lua" 2>"$out/probe") || {
+version=$($LJINSPECT_EMULATOR "$torture" plain "$out/version.lua" 2>"$out/probe") || {
     cat "$out/probe"
     exit 2
 }
