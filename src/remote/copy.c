@@ -12,7 +12,7 @@
 /* Larger mappings are reserved address space. */
 #define MAPPING_MAX (UINT64_C(1) << 40)
 
-enum { CHUNK = 1 << 20, THREADS_MAX = 65536 };
+enum { CHUNK = 1 << 20, SPAN = 64 << 20, THREADS_MAX = 65536 };
 
 /* A run of memory that is in use, without a gap. */
 typedef struct piece {
@@ -62,23 +62,33 @@ static bool add_run(copy *c, uint64_t start, uint64_t size) {
     return true;
 }
 
-/* Runs of what was ever touched. Returns their size; UINT64_MAX: no memory. Address space without end, as a damaged core
- * file may have, is not looked at to the end. */
+/* The runs of one mapping that were ever touched. False: no memory. */
+static bool plan_mapping(copy *c, const target_map *m, size_t *looks, uint64_t *total) {
+    for (uint64_t at = m->start; at<m->end && * looks> 0;) {
+        uint64_t left = m->end - at, span = left < SPAN ? left : SPAN;
+        (*looks)--;
+        bool touched = target_touched(c->of, at, (size_t)span);
+        for (uint64_t k = 0; touched && k < span; k += CHUNK) {
+            uint64_t size = span - k < CHUNK ? span - k : CHUNK;
+            if (!target_touched(c->of, at + k, (size_t)size)) continue;
+            if (!add_run(c, at + k, size)) return false;
+            *total += size;
+        }
+        at += span;
+    }
+    return true;
+}
+
+/* Returns the size of all runs; UINT64_MAX: no memory. Address space without end, as a damaged core file may have, is not
+ * looked at to the end. */
 static uint64_t plan(copy *c) {
-    enum { LOOKS_MAX = 1 << 20 };
-    size_t n, looks = 0;
+    enum { LOOKS_MAX = 1 << 15 }; /* at 64 MB each */
+    size_t n, looks = LOOKS_MAX;
     uint64_t total = 0;
     const target_map *maps = target_maps(c->of, &n);
     c->n_pieces = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!is_wanted(&maps[i])) continue;
-        for (uint64_t at = maps[i].start; at < maps[i].end && looks++ < LOOKS_MAX; at += CHUNK) {
-            uint64_t left = maps[i].end - at, size = left < CHUNK ? left : CHUNK;
-            if (!target_touched(c->of, at, (size_t)size)) continue;
-            if (!add_run(c, at, size)) return UINT64_MAX;
-            total += size;
-        }
-    }
+    for (size_t i = 0; i < n; i++)
+        if (is_wanted(&maps[i]) && !plan_mapping(c, &maps[i], &looks, &total)) return UINT64_MAX;
     return total;
 }
 

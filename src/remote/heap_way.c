@@ -206,6 +206,7 @@ static bool is_loaded(heap *h, heap_way root, heap_way step) {
 }
 
 void heap_write_way(heap *h, heap_way way, FILE *out) {
+    enum { MOST_MS = 2000 };                       /* names that a hostile target makes up may have no end */
     heap_way begin[STEPS_SHOWN], end[STEPS_SHOWN]; /* the steps nearest to the root, and to the object */
     uint64_t n = 1;
     for (uint32_t at = way.parent; at != UINT32_MAX; at = h->nodes[at].parent) n++;
@@ -218,6 +219,7 @@ void heap_write_way(heap *h, heap_way way, FILE *out) {
         const heap_node *node = &h->nodes[at.parent];
         at = (heap_way){.parent = node->parent, .link = node->link};
     }
+    target_limit(h->t, MOST_MS);
     uint64_t first = n < STEPS_SHOWN ? n : STEPS_SHOWN;
     i = 0;
     if (first > 1 && is_loaded(h, begin[0], begin[1])) {
@@ -228,4 +230,5 @@ void heap_write_way(heap *h, heap_way way, FILE *out) {
     uint64_t left = n - first, last = left < STEPS_SHOWN ? left : STEPS_SHOWN;
     if (left > last) fprintf(out, " ... %" PRIu64 " more ... ", left - last);
     while (last-- > 0) write_step(h, end[last], out);
+    target_limit(h->t, 0);
 }

@@ -1,7 +1,6 @@
 #include "hold.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -64,7 +63,7 @@ static bool wait_for(held_thread *th) {
     }
     th->stands = true;
     /* With an event it stands because of us; else a signal is about to be delivered. */
-    if (status >> 16 == 0 && WSTOPSIG(status) != SIGTRAP) th->signal = WSTOPSIG(status);
+    if (status >> 16 == 0) th->signal = WSTOPSIG(status);
     return true;
 }
 
@@ -81,12 +80,16 @@ static unsigned wait_all(hold *h) {
 
 bool hold_begin(hold *h, target *t) {
     int new = 1;
-    *h = (hold){.since_ns = target_now_ns()};
+    sigset_t all;
+    *h = (hold){.n = 0};
     pid_t *ids = malloc(THREADS_MAX * sizeof *ids);
     if (ids == NULL) {
         errno = ENOMEM;
         return false;
     }
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &h->mask);
+    h->since_ns = target_now_ns();
     /* Threads that run may start others: until there are no new ones. */
     for (int i = 0; new > 0 && i < ROUNDS_MAX; i++) {
         new = seize_new(h, t, ids);
@@ -106,15 +109,29 @@ bool hold_begin(hold *h, target *t) {
     return false;
 }
 
+/* Threads that were killed while they stood: whoever started them does not hear of it before we do. */
+static void wait_ended(const hold *h) {
+    uint64_t until = target_now_ns() + PATIENCE_NS;
+    for (size_t i = 0; i < h->n; i++) {
+        int status;
+        if (h->threads[i].stands || h->threads[i].id == 0) continue;
+        while (waitpid(h->threads[i].id, &status, __WALL | WNOHANG) == 0 && target_now_ns() < until)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 uint64_t hold_end(hold *h) {
     if (h->missing > 0) wait_all(h);
     for (size_t i = 0; i < h->n; i++) {
         void *signal;
         uint64_t number = (uint64_t)h->threads[i].signal;
         memcpy(&signal, &number, sizeof signal);
-        if (h->threads[i].stands) ptrace(PTRACE_DETACH, h->threads[i].id, NULL, signal);
+        if (h->threads[i].stands && ptrace(PTRACE_DETACH, h->threads[i].id, NULL, signal) != 0)
+            h->threads[i].stands = false; /* it was killed: it is ours until it has been waited for */
     }
     uint64_t ns = target_now_ns() - h->since_ns;
+    wait_ended(h);
+    sigprocmask(SIG_SETMASK, &h->mask, NULL);
     free(h->threads);
     *h = (hold){0};
     return ns;

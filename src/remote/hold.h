@@ -1,9 +1,11 @@
 /*
  * Holding a process: all its threads stand at once, without a signal (PTRACE_SEIZE, PTRACE_INTERRUPT). When the tool ends,
- * however it does, the kernel lets them go.
+ * however it does, the kernel lets them go. What would only stop the tool waits meanwhile: signals to it are blocked.
  */
 #ifndef LJINSPECT_REMOTE_HOLD_H
 #define LJINSPECT_REMOTE_HOLD_H
+
+#include <signal.h>
 
 #include "target.h"
 
@@ -19,6 +21,7 @@ typedef struct hold {
     size_t n, max;
     unsigned missing; /* threads that did not come out of the kernel: they run no Lua, but may come back */
     uint64_t since_ns;
+    sigset_t mask; /* of ours, as it was before */
 } hold;
 
 /* False with errno, and everything goes on: EPERM where a thread may not be stopped, or a debugger has it. */

@@ -32,14 +32,18 @@ for loaded in "" vmdef; do
     start luajit "$here/traces.lua" $loaded
     wait_for . || exit 1
     json=$(traces --json "$pid")
-    reason() { valid_json "1.$1.at" "1.$1.what" "1.$1.reason" <<<"$json" | sed 's,.*/traces.lua:,,' | xargs; }
-    # Function calls() may be given up or not: off() is called in the loop.
-    for expected in "given_up.1 27 loop" "given_up.2 33 loop" "failed.1 41 loop"; do
-        read -r place line what <<<"$expected"
-        check "line $line: $what, and the reason is the one that LuaJIT gave $loaded" same \
-            "$line $what $(sed -n "s/^reason\t$line\t//p" "$work/out")" "$(reason "$place")"
+    # What stands in a section of a line of the program: what, and the reason.
+    reason() { # SECTION LINE
+        sed -n "/^ *\"$1\": \[/,/\]/p" <<<"$json" |
+            sed -n "s/.*\"at\": \"[^\"]*traces\.lua:$2\".* \"what\": \"\([a-z]*\)\", \"reason\": \([0-9]*\),.*/\1 \2/p"
+    }
+    # Recordings of others may have failed, too: how often is a matter of chance.
+    for expected in "given_up 27" "given_up 33" "failed 41"; do
+        read -r section line <<<"$expected"
+        check "$section: the loop of line $line, and the reason is the one that LuaJIT gave $loaded" same \
+            "loop $(sed -n "s/^reason\t$line\t//p" "$work/out")" "$(reason "$section" "$line")"
     done
-    check "there is nothing else $loaded" same "$(printf '2\n1\n1')" "$(valid_json 1.given_up.# 1.failed.# 1.off.# <<<"$json")"
+    check "what is compiled is not there $loaded" same "" "$(reason given_up 19)$(reason failed 19)"
     check "what is switched off $loaded" eval 'valid_json 1.off.1.at <<<"$json" | grep -q "traces.lua:14$"'
     check "the reason in words $loaded" same "NYI: bytecode" "$(valid_json 1.given_up.1.text <<<"$json")"
     from=$(valid_json 1.reasons_from <<<"$json")
