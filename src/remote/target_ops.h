@@ -36,7 +36,8 @@ struct target {
     uint64_t era;
     uint64_t stopped_at, stopped_ns;
     target_page *pages;
-    void *own; /* of the kind of target */
+    const struct remote_still *still; /* that is shown; NULL: none */
+    void *own;                        /* of the kind of target */
 };
 
 /* A target without mappings; NULL: no memory. */
