@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ahead.h"
+
 enum { TRIES = 3, RUNS = 10, RUN_ON_US = 7 };
 
 void remote_free_sample(remote_sample *s) {
@@ -173,6 +175,10 @@ sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still,
     if (!find_c_stack(t, still)) return target_lives(t) ? SAMPLE_INCONSISTENT : SAMPLE_GONE;
     target_show(t, still);
     where_result w = remote_where_now(t, vm, &regs, where);
+    for (int i = 0; (w == WHERE_MOVING || w == WHERE_UNKNOWN) && i < RUNS && remote_ahead(t, vm, still); i++) {
+        remote_still_regs(still, &regs);
+        w = remote_where_now(t, vm, &regs, where);
+    }
     if (where->thread.cframe >= still->c_stack_end) w = WHERE_IDLE; /* another thread runs it */
     sample_result r = is_good(w, s) ? walk_all(t, vm, o, s) : without_thread(w);
     target_show(t, NULL);

@@ -8,6 +8,7 @@ bool remote_still_open(remote_still *s, const void *record, size_t size) {
     if (size < head || r->used > size - head) return false;
     *s = (remote_still){.vm = r->vm, .thread = (pid_t)r->thread};
     memcpy(s->reg, r->reg, sizeof s->reg);
+    s->sp = s->reg[4];
     for (size_t at = 0; at < r->used && s->n < STILL_PIECES;) {
         struct still_piece p;
         if (r->used - at < sizeof p) return false;
@@ -83,18 +84,17 @@ uint64_t remote_still_next(const remote_still *s, uint64_t at) {
 
 /* ---- Writing ---- */
 
-bool remote_still_write(remote_still *s, target *t, uint64_t to, uint64_t value, size_t len) {
+bool remote_still_write(remote_still *s, uint64_t to, uint64_t value, size_t len) {
     const uint64_t word = to & ~UINT64_C(7);
     size_t i = 0;
     if (to - word + len > 8) return false;
     while (i < s->n_written && s->written_at[i] != word) i++;
     if (i == STILL_WRITES) return false;
     if (i == s->n_written) {
-        if (!target_u64(t, word, &s->written[i])) {
-            /* Below the stack pointer nothing was copied, since nothing is there. */
-            if (word < s->c_stack || word >= s->c_stack_end) return false;
-            s->written[i] = 0;
-        }
+        still_result r = remote_still_read(s, word, &s->written[i], 8);
+        /* Below the stack pointer nothing was copied, since nothing is there. */
+        if (r != STILL_READ && (word < s->c_stack || word >= s->sp)) return false;
+        if (r != STILL_READ) s->written[i] = 0;
         s->written_at[i] = word;
         s->n_written++;
     }

@@ -20,6 +20,7 @@ typedef struct remote_still {
     unsigned vm; /* number in the list that the kernel was given */
     pid_t thread;
     uint64_t reg[STILL_REGS];
+    uint64_t sp; /* as it was, whatever becomes of the registers */
     remote_piece piece[STILL_PIECES];
     size_t n;
     uint64_t c_stack, c_stack_end; /* all of it, so that nothing there is read as it is now */
@@ -36,7 +37,7 @@ typedef enum still_result { STILL_ELSEWHERE, STILL_READ, STILL_NOT_COPIED } stil
 still_result remote_still_read(const remote_still *s, uint64_t from, void *to, size_t len);
 /* The lowest address from `at` on that is not one that was not copied. */
 uint64_t remote_still_next(const remote_still *s, uint64_t at);
-/* Write `len` bytes, 8 at most. False where there is no room. */
-bool remote_still_write(remote_still *s, target *t, uint64_t to, uint64_t value, size_t len);
+/* Write `len` bytes, 8 at most. False where nothing was copied, or there is no room. */
+bool remote_still_write(remote_still *s, uint64_t to, uint64_t value, size_t len);
 
 #endif
