@@ -37,7 +37,8 @@ if [ "$level" != demo ]; then
     want curl "curl (tests with nginx)" has curl
 fi
 if [ "$level" = ci ]; then
-    want clang "the other compiler" has clang
+    want clang "the other compiler, and the one for eBPF" has clang
+    want libbpf-dev "libbpf (ljinspect record through eBPF)" pkg-config --exists libbpf
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck

@@ -14,12 +14,12 @@
 #include "still.h"
 
 enum {
-    LEVELS = 16,         /* coroutines that resumed each other */
-    CFRAMES = 64,        /* of one coroutine */
+    LEVELS = 16,  /* coroutines that resumed each other */
+    CFRAMES = 64, /* of one coroutine */
     CFRAME_BYTES = 8 * VM_CFRAME_SIZE,
-    BELOW = 1024,        /* bytes of the C stack below the interpreter's frame: what compiled code took, a return address */
-    ABOVE = 2048,        /* bytes of the Lua stack above its base: the slots of the largest frame */
-    LOOK = 2048,         /* words of the C stack where a resumer is looked for, so many at a time */
+    BELOW = 1024, /* bytes of the C stack below the interpreter's frame: what compiled code took, a return address */
+    ABOVE = 2048, /* bytes of the Lua stack above its base: the slots of the largest frame */
+    LOOK = 2048,  /* words of the C stack where a resumer is looked for, so many at a time */
     LOOK_WORDS = 128,
     NEAR = 1 << 24,
     C_STACK_MAX = 1 << 26
@@ -88,10 +88,10 @@ static __u64 word_at(__u64 address) {
 
 /* ---- Pieces ---- */
 
-/* A piece of what lies between `start` and `end`. */
-static __always_inline int add_part(struct still *s, __u64 address, __u64 len, __u64 start, __u64 end) {
+/* A piece of what lies between `start` and `end`. Functions that are not static are verified once, not at each call. */
+__noinline int add_part(struct still *s, __u64 address, __u64 len, __u64 start, __u64 end) {
+    if (!s || len == 0 || len > STILL_PIECE_MAX) return 0;
     __u64 at = s->used;
-    if (len == 0 || len > STILL_PIECE_MAX) return 0;
     if (at > STILL_DATA) {
         s->missed++;
         return 0;
@@ -115,10 +115,10 @@ static __always_inline int add(struct still *s, __u64 address, __u64 len) {
 
 /* ---- Threads ---- */
 
-static int read_thread(const struct still_vm *vm, __u64 address, struct thread *t) {
+__noinline int read_thread(__u64 g, __u64 address, struct thread *t) {
     unsigned char L[VM_L_STACKSIZE + 8];
-    if (address == 0 || address % 8 != 0 || bpf_probe_read_user(L, sizeof L, (const void *)address)) return 0;
-    if (L[VM_GC_TYPE] != VM_TYPE_THREAD || *(__u64 *)(L + VM_L_GLREF) != vm->g) return 0;
+    if (!t || address == 0 || address % 8 != 0 || bpf_probe_read_user(L, sizeof L, (const void *)address)) return 0;
+    if (L[VM_GC_TYPE] != VM_TYPE_THREAD || *(__u64 *)(L + VM_L_GLREF) != g) return 0;
     t->address = address;
     t->base = *(__u64 *)(L + VM_L_BASE);
     t->top = *(__u64 *)(L + VM_L_TOP);
@@ -130,8 +130,8 @@ static int read_thread(const struct still_vm *vm, __u64 address, struct thread *
 
 /* A coroutine that has yielded to C stays the current one; what runs then may be the main thread. */
 static int current_thread(const struct still_vm *vm, struct thread *t) {
-    if (read_thread(vm, word_at(vm->g + vm->cur_l), t) && t->cframe != 0) return 1;
-    return read_thread(vm, vm->main, t) && t->cframe != 0;
+    if (read_thread(vm->g, word_at(vm->g + vm->cur_l), t) && t->cframe != 0) return 1;
+    return read_thread(vm->g, vm->main, t) && t->cframe != 0;
 }
 
 /* The VM whose frame on the C stack is the nearest above the stack pointer. */
@@ -174,7 +174,7 @@ static long add_cframe(__u32 i, void *arg) {
 /* ---- Who resumed a coroutine (sample.c: find_resumer) ---- */
 
 static int runs_at(struct walk *w, __u64 cframe, __u64 address) {
-    return read_thread(w->vm, address, &w->found) && w->found.cframe == cframe;
+    return read_thread(w->vm->g, address, &w->found) && w->found.cframe == cframe;
 }
 
 /* One word of the C stack. */

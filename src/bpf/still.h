@@ -35,8 +35,8 @@ struct still {
 
 struct still_vm {
     __u64 main, g;
-    __u64 g_bytes; /* of global_State and what follows it, the dispatch table included */
-    __u64 heap, heap_end; /* the mapping that `main` lies in */
+    __u64 g_bytes;         /* of global_State and what follows it, the dispatch table included */
+    __u64 heap, heap_end;  /* the mapping that `main` lies in */
     __u32 cur_l, jit_base; /* offsets in global_State */
 };
 

@@ -57,24 +57,25 @@ static void on_signal(int number) {
 
 static void print_progress(const recorder_counts *c, double a_sample, double passed) {
     double share = passed > 0 ? 100.0 * (double)c->good * a_sample / passed : 0;
-    fprintf(stderr, "\r%.0f s: %" PRIu64 " samples, %" PRIu64 " inconsistent; in Lua %.0f %% of the time \033[K", passed,
-            c->good, c->inconsistent, share);
+    fprintf(stderr, "\r%.0f s: %" PRIu64 " samples, %" PRIu64 " inconsistent; in Lua %.0f %% of the time \033[K",
+            passed, c->good, c->inconsistent, share);
 }
 
-/* The backend that was asked for, or the first that works. NULL after a message. */
-static const sampler_kind *start_sampler(const request *q, target *t, remote_vms *vms, recorder *r, sampler **s) {
-    char why[SAMPLER_WHY_MAX] = "";
+/* The backend that was asked for, or the first that works. NULL with an exit status after a message. */
+static const sampler_kind *start_sampler(const request *q, target *t, remote_vms *vms, recorder *r, sampler **s,
+                                         int *status) {
+    sampler_refusal no = {0};
     const sampler_kind *kind = q->kind != NULL ? q->kind : &SAMPLER_EBPF;
-    *s = kind->start(t, vms, r, q->hz, why);
+    *s = kind->start(t, vms, r, q->hz, &no);
     if (*s == NULL && q->kind == NULL) {
         kind = &SAMPLER_PTRACE;
-        fprintf(stderr, "ljinspect: with %s; not eBPF: %s\n", kind->how, why);
-        *s = kind->start(t, vms, r, q->hz, why);
+        fprintf(stderr, "ljinspect: with %s; not eBPF: %s\n", kind->how, no.why);
+        *s = kind->start(t, vms, r, q->hz, &no);
     } else if (*s != NULL) {
         fprintf(stderr, "ljinspect: with %s\n", kind->how);
     }
     if (*s != NULL) return kind;
-    cli_fail(0, "%s: %s", kind->name, why);
+    *status = cli_fail(no.denied ? ATTACH_NO_PERMISSION : CLI_FAILED, "%s: %s", kind->name, no.why);
     return NULL;
 }
 
@@ -160,7 +161,7 @@ static int record(target *t, remote_vms *vms, const request *q) {
     bool ready = profile_init(&p);
     recorder *r = ready ? recorder_new(&p) : NULL;
     int status = r == NULL ? cli_fail(CLI_FAILED, "%s", strerror(ENOMEM)) : 0;
-    const sampler_kind *kind = status == 0 ? start_sampler(q, t, vms, r, &s) : NULL;
+    const sampler_kind *kind = status == 0 ? start_sampler(q, t, vms, r, &s, &status) : NULL;
     if (kind != NULL) {
         double begin = sampler_now();
         status = sample_loop(kind, s, r, q);
@@ -172,8 +173,6 @@ static int record(target *t, remote_vms *vms, const request *q) {
             if (status == 0) status = written;
         }
         kind->free(s);
-    } else if (status == 0) {
-        status = ATTACH_NO_PERMISSION;
     }
     recorder_free(r);
     if (ready) profile_free(&p);
@@ -196,12 +195,10 @@ static bool number(const char *text, double low, double high, double *value) {
 
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, request *q) {
-    static const struct option options[] = {{"duration", required_argument, NULL, 'd'},
-                                            {"frequency", required_argument, NULL, 'F'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"backend", required_argument, NULL, 'b'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"duration", required_argument, NULL, 'd'}, {"frequency", required_argument, NULL, 'F'},
+        {"output", required_argument, NULL, 'o'},   {"backend", required_argument, NULL, 'b'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "d:F:o:b:h", options, NULL)) != -1;) {
         double value;
         switch (option) {

@@ -6,14 +6,18 @@
 
 #include "recorder.h"
 
-enum { SAMPLER_WHY_MAX = 384 };
-
 typedef struct sampler sampler;
+
+/* Why there are no samples to be had. */
+typedef struct sampler_refusal {
+    bool denied; /* others may */
+    char why[384];
+} sampler_refusal;
 
 typedef struct sampler_kind {
     const char *name, *how; /* "ptrace"; what it is, for people */
-    /* Ready to sample `hz` times a second. NULL with a sentence in `why`. Target, VMs and recorder stay the caller's. */
-    sampler *(*start)(target *t, remote_vms *vms, recorder *r, unsigned hz, char *why);
+    /* Ready to sample `hz` times a second. NULL: refused. Target, VMs and recorder stay the caller's. */
+    sampler *(*start)(target *t, remote_vms *vms, recorder *r, unsigned hz, sampler_refusal *no);
     /* Sample for a while, a tenth of a second at most; a signal may end it earlier. SAMPLE_OK: go on. SAMPLE_GONE: the
      * process has ended. Else what recorder_sample() says. */
     sample_result (*collect)(sampler *s);

@@ -40,19 +40,20 @@ struct sampler {
 
 /* ---- Loading ---- */
 
-static bool fail(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool fail(char *why, const char *format, ...) {
+/* `error` is an errno, or 0. */
+static bool fail(sampler_refusal *no, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool fail(sampler_refusal *no, int error, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vsnprintf(why, SAMPLER_WHY_MAX, format, args);
+    size_t n = (size_t)vsnprintf(no->why, sizeof no->why, format, args);
     va_end(args);
+    no->denied = error == EPERM || error == EACCES;
+    const char *advice = no->denied        ? " (it takes root, or CAP_BPF and CAP_PERFMON: "
+                                             "sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep ljinspect)"
+                         : error == EINVAL ? " (it takes Linux 5.17 or later)"
+                                           : "";
+    if (error != 0 && n < sizeof no->why) snprintf(no->why + n, sizeof no->why - n, ": %s%s", strerror(error), advice);
     return false;
-}
-
-static const char *advice(int error) {
-    return error == EPERM || error == EACCES ? "; it needs root, or CAP_BPF and CAP_PERFMON (sudo setcap "
-                                               "cap_bpf,cap_perfmon,cap_sys_ptrace+ep ljinspect)"
-                                             : "";
 }
 
 static int say_nothing(enum libbpf_print_level level, const char *format, va_list args) {
@@ -63,17 +64,17 @@ static int say_nothing(enum libbpf_print_level level, const char *format, va_lis
 }
 
 /* The number that a process has in its own namespace is the last of those that the kernel lists. */
-static bool fill_config(struct still_config *c, pid_t pid, char *why) {
+static bool fill_config(struct still_config *c, pid_t pid, sampler_refusal *no) {
     char path[40], line[256];
     struct stat space;
     snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
-    if (stat(path, &space) != 0) return fail(why, "%s: %s", path, strerror(errno));
+    if (stat(path, &space) != 0) return fail(no, errno, "%s", path);
     c->namespace_inode = space.st_ino;
     c->namespace_device = (uint64_t)major(space.st_dev) << 20 | minor(space.st_dev);
     c->process = (uint32_t)pid;
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     FILE *f = fopen(path, "re");
-    if (f == NULL) return fail(why, "%s: %s", path, strerror(errno));
+    if (f == NULL) return fail(no, errno, "%s", path);
     while (fgets(line, sizeof line, f) != NULL) {
         const char *last = strrchr(line, '\t');
         if (strncmp(line, "NSpid:", 6) == 0 && last != NULL) c->process = (uint32_t)strtoul(last, NULL, 10);
@@ -82,7 +83,7 @@ static bool fill_config(struct still_config *c, pid_t pid, char *why) {
     return true;
 }
 
-static bool fill_maps(sampler *s, const struct still_config *config, char *why) {
+static bool fill_maps(sampler *s, const struct still_config *config, sampler_refusal *no) {
     uint32_t key = 0;
     bool ok = bpf_map_update_elem(bpf_object__find_map_fd_by_name(s->object, "config"), &key, config, BPF_ANY) == 0;
     int vms = bpf_object__find_map_fd_by_name(s->object, "vms");
@@ -96,33 +97,33 @@ static bool fill_maps(sampler *s, const struct still_config *config, char *why) 
                                    .heap_end = heap != NULL ? heap->end : 0,
                                    .cur_l = vm->g_cur_l,
                                    .jit_base = vm->g_jit_base};
-        if (vm->dispatch == 0) return fail(why, "the interpreter's dispatch table was not found");
+        if (vm->dispatch == 0) return fail(no, 0, "the interpreter's dispatch table was not found");
         ok = bpf_map_update_elem(vms, &key, &v, BPF_ANY) == 0;
     }
-    return ok || fail(why, "eBPF map: %s", strerror(errno));
+    return ok || fail(no, errno, "eBPF maps");
 }
 
 static int on_still(void *context, void *record, size_t size);
 
-static bool load(sampler *s, char *why) {
+static bool load(sampler *s, sampler_refusal *no) {
     struct still_config config = {.vms = (uint32_t)s->vms->n};
     libbpf_set_print(say_nothing);
     s->object = bpf_object__open_mem(STILL_PROGRAM, sizeof STILL_PROGRAM - 1, NULL);
-    if (s->object == NULL) return fail(why, "the eBPF program cannot be read: %s", strerror(errno));
+    if (s->object == NULL) return fail(no, errno, "the eBPF program cannot be read");
     struct bpf_map *works = bpf_object__find_map_by_name(s->object, "works");
     if (works == NULL || bpf_map__set_max_entries(works, (uint32_t)s->processors) != 0)
-        return fail(why, "the eBPF program has no room for %d processors", s->processors);
+        return fail(no, 0, "the eBPF program has no room for %d processors", s->processors);
     int error = -bpf_object__load(s->object);
-    if (error != 0) return fail(why, "the kernel does not load the eBPF program: %s%s", strerror(error), advice(error));
-    if (!fill_config(&config, target_pid(s->t), why) || !fill_maps(s, &config, why)) return false;
+    if (error != 0) return fail(no, error, "the kernel does not load the eBPF program");
+    if (!fill_config(&config, target_pid(s->t), no) || !fill_maps(s, &config, no)) return false;
     s->counts = bpf_object__find_map_fd_by_name(s->object, "counts");
     s->ring = ring_buffer__new(bpf_object__find_map_fd_by_name(s->object, "stills"), on_still, s, NULL);
-    return s->ring != NULL || fail(why, "eBPF ring buffer: %s", strerror(errno));
+    return s->ring != NULL || fail(no, errno, "eBPF ring buffer");
 }
 
 /* ---- Clocks ---- */
 
-static bool start_clocks(sampler *s, char *why) {
+static bool start_clocks(sampler *s, sampler_refusal *no) {
     struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE,
                                    .size = sizeof attr,
                                    .config = PERF_COUNT_SW_CPU_CLOCK,
@@ -133,12 +134,12 @@ static bool start_clocks(sampler *s, char *why) {
     for (int i = 0; i < s->processors; i++) {
         s->clock[i] = (int)syscall(SYS_perf_event_open, &attr, -1, i, -1, PERF_FLAG_FD_CLOEXEC);
         if (s->clock[i] < 0 && errno == ENODEV) continue; /* switched off */
-        if (s->clock[i] < 0) return fail(why, "perf_event_open(): %s%s", strerror(errno), advice(errno));
+        if (s->clock[i] < 0) return fail(no, errno, "perf_event_open()");
         s->link[i] = bpf_program__attach_perf_event(program, s->clock[i]);
-        if (s->link[i] == NULL) return fail(why, "the eBPF program cannot be run: %s%s", strerror(errno), advice(errno));
+        if (s->link[i] == NULL) return fail(no, errno, "the eBPF program cannot be run");
         any = true;
     }
-    return any || fail(why, "no processor has a clock that can be used");
+    return any || fail(no, 0, "no processor has a clock that can be used");
 }
 
 /* A regular beat might march in step with what is measured: it is changed at each chance, by a quarter at most. */
@@ -170,11 +171,11 @@ static void ebpf_free(sampler *s) {
     free(s);
 }
 
-static sampler *ebpf_start(target *t, remote_vms *vms, recorder *r, unsigned hz, char *why) {
+static sampler *ebpf_start(target *t, remote_vms *vms, recorder *r, unsigned hz, sampler_refusal *no) {
     sampler *s = NULL;
     int processors = libbpf_num_possible_cpus();
     if (vms->n > STILL_VMS) {
-        fail(why, "the process has %zu VMs, and the eBPF program looks at %d at most", vms->n, (int)STILL_VMS);
+        fail(no, 0, "the process has %zu VMs, and the eBPF program looks at %d at most", vms->n, (int)STILL_VMS);
         return NULL;
     }
     if (processors > 0) s = calloc(1, sizeof *s);
@@ -191,8 +192,8 @@ static sampler *ebpf_start(target *t, remote_vms *vms, recorder *r, unsigned hz,
         for (int i = 0; s->clock != NULL && i < processors; i++) s->clock[i] = -1;
     }
     if (s == NULL || s->clock == NULL || s->link == NULL) {
-        fail(why, "%s", strerror(processors > 0 ? ENOMEM : -processors));
-    } else if (load(s, why) && start_clocks(s, why)) {
+        fail(no, processors > 0 ? ENOMEM : -processors, "eBPF");
+    } else if (load(s, no) && start_clocks(s, no)) {
         return s;
     }
     if (s != NULL) ebpf_free(s);

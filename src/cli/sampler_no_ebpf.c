@@ -1,12 +1,12 @@
 /* Where the command was built without eBPF, it says so when it is asked for it. */
 #include "sampler.h"
 
-static sampler *no_start(target *t, remote_vms *vms, recorder *r, unsigned hz, char *why) {
+static sampler *no_start(target *t, remote_vms *vms, recorder *r, unsigned hz, sampler_refusal *no) {
     (void)t;
     (void)vms;
     (void)r;
     (void)hz;
-    snprintf(why, SAMPLER_WHY_MAX, "this ljinspect was built without it (it takes clang and libbpf)");
+    snprintf(no->why, sizeof no->why, "this ljinspect was built without it (it takes clang and libbpf)");
     return NULL;
 }
 

@@ -29,7 +29,7 @@ static void ptrace_free(sampler *s) {
     free(s);
 }
 
-static sampler *ptrace_start(target *t, remote_vms *vms, recorder *r, unsigned hz, char *why) {
+static sampler *ptrace_start(target *t, remote_vms *vms, recorder *r, unsigned hz, sampler_refusal *no) {
     sampler *s = calloc(1, sizeof *s);
     if (s != NULL) {
         *s = (sampler){.t = t,
@@ -42,7 +42,7 @@ static sampler *ptrace_start(target *t, remote_vms *vms, recorder *r, unsigned h
         if (s->samples != NULL) return s;
         ptrace_free(s);
     }
-    snprintf(why, SAMPLER_WHY_MAX, "no memory");
+    snprintf(no->why, sizeof no->why, "no memory");
     return NULL;
 }
 

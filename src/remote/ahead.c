@@ -18,7 +18,7 @@ typedef struct ahead {
     uint64_t low, high; /* the interpreter's code */
     uint8_t code[CODE_MAX];
     unsigned at;
-    unsigned rex, size; /* of operands: 1, 2, 4 or 8 bytes */
+    unsigned rex, size;              /* of operands: 1, 2, 4 or 8 bytes */
     bool narrow, repeat, repeat_not; /* prefixes */
     bool failed;
     /* The operand that is a register or in memory, and the one that is a register. */
