@@ -454,6 +454,7 @@ static bool follow(ahead *a, const remote_vm *vm) {
         if (!ours && others++ == OTHERS) return false;
         step result = go(a);
         if (a->failed || result == STEP_UNKNOWN) return false;
+        a->s->followed++;
         if (result != STEP_ON || (!ours && entered_trace(a, vm))) return true;
     }
     return false;

@@ -52,15 +52,15 @@ static still_result read_pieces(const remote_still *s, uint64_t from, void *to, 
 }
 
 still_result remote_still_read(const remote_still *s, uint64_t from, void *to, size_t len) {
-    still_result result = STILL_ELSEWHERE;
     bool written = false;
+    if (from > UINT64_MAX - 2 * sizeof(uint64_t) - len) return STILL_NOT_COPIED; /* no sum of these overflows */
     for (size_t i = 0; i < s->n_written; i++) {
         written = written || overlap(from, from + len, s->written_at[i], s->written_at[i] + 8);
         if (from < s->written_at[i] || from + len > s->written_at[i] + 8) continue;
         memcpy(to, (const char *)&s->written[i] + (from - s->written_at[i]), len);
         return STILL_READ;
     }
-    result = read_pieces(s, from, to, len);
+    still_result result = read_pieces(s, from, to, len);
     if (!written) return result;
     if (result != STILL_READ) return STILL_NOT_COPIED;
     for (size_t i = 0; i < s->n_written; i++)
@@ -87,7 +87,7 @@ uint64_t remote_still_next(const remote_still *s, uint64_t at) {
 bool remote_still_write(remote_still *s, uint64_t to, uint64_t value, size_t len) {
     const uint64_t word = to & ~UINT64_C(7);
     size_t i = 0;
-    if (to - word + len > 8) return false;
+    if (to - word + len > 8 || word > UINT64_MAX - 4 * sizeof word) return false;
     while (i < s->n_written && s->written_at[i] != word) i++;
     if (i == STILL_WRITES) return false;
     if (i == s->n_written) {

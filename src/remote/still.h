@@ -24,7 +24,8 @@ typedef struct remote_still {
     remote_piece piece[STILL_PIECES];
     size_t n;
     uint64_t c_stack, c_stack_end; /* all of it, so that nothing there is read as it is now */
-    /* Words that have been written since, by who follows the thread's code. */
+    /* Who follows the thread's code: how many instructions, and what words they have written. */
+    unsigned followed;
     uint64_t written_at[STILL_WRITES], written[STILL_WRITES];
     size_t n_written;
 } remote_still;

@@ -1,6 +1,16 @@
 #!/bin/bash
 # What ljinspect record does through eBPF and could not otherwise, and what it says where it may not.
 . "$(dirname "$0")/lib.sh"
+
+# Where the interpreter is between two instructions of the bytecode, its machine code is followed to the next one.
+for options in -joff "-jon -Ohotloop=2 -Ohotexit=2"; do
+    # shellcheck disable=SC2086
+    start luajit $options "$here/known.lua"
+    sleep 0.2
+    check "what is followed is what the processor does (luajit $options)" "$LJINSPECT_BUILD/tests/follow_code" "$pid" 1000
+    stop "$pid"
+done
+
 needs_ebpf
 
 record() { "$ljinspect" record -F 500 "$@" >"$work/said" 2>&1; }
