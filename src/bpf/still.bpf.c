@@ -1,10 +1,10 @@
 /*
- * Runs in the kernel, at each tick of each processor's clock. If a thread of the process runs there that runs Lua, a still
- * of it is sent: the process is not stopped for it, and nothing can change meanwhile.
+ * Runs in the kernel, at each tick of a clock on each processor. If a thread of the process runs there, and Lua in it, a
+ * still of it is sent: the process is not stopped for that, and nothing can change meanwhile.
  *
- * What is copied is what src/remote reads to find where a thread stands: global_State and the dispatch table behind it, and
- * of the coroutine that runs and those that resumed it the lua_State, the used part of the stack, and the interpreter's
- * frames on the C stack. All else holds still by itself: prototypes, bytecode, traces. Nothing is understood here.
+ * What is copied is what src/remote reads to find where a thread stands: global_State, the dispatch table, and of the
+ * coroutine that runs and of those that resumed it the lua_State, the used part of the stack, and the interpreter's frames
+ * on the C stack. All else holds still by itself: prototypes, bytecode, traces. What it means is found out in user space.
  */
 #include <linux/bpf.h>
 
@@ -17,8 +17,8 @@ enum {
     LEVELS = 16,  /* coroutines that resumed each other */
     CFRAMES = 64, /* of one coroutine */
     CFRAME_BYTES = 8 * VM_CFRAME_SIZE,
-    BELOW = 1024, /* bytes of the C stack below the interpreter's frame: what compiled code took, a return address */
-    ABOVE = 2048, /* bytes of the Lua stack above its base: the slots of the largest frame */
+    BELOW = 512,  /* bytes of the C stack below the interpreter's frame: what compiled code took, a return address */
+    ABOVE = 2048, /* bytes of the Lua stack above its base: the slots of the largest frame, where some may be called */
     LOOK = 2048,  /* words of the C stack where a resumer is looked for, so many at a time */
     LOOK_WORDS = 128,
     NEAR = 1 << 24,
@@ -27,9 +27,10 @@ enum {
 /* struct pt_regs of x86-64, in words. */
 enum { PT_WORDS = 21, PT_IP = 16, PT_FLAGS = 18, PT_SP = 19 };
 
+/* User space sets its size, and of `works` how many there are. */
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, STILL_RING);
+    __uint(max_entries, 4096);
 } stills SEC(".maps");
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -50,7 +51,7 @@ struct {
     __type(value, __u64);
 } counts SEC(".maps");
 
-/* A processor's still, and what is looked through for resumers. User space sets how many there are. */
+/* A processor's still, and what is looked through for resumers. */
 struct work {
     struct still still;
     __u64 look[LOOK_WORDS];
@@ -72,7 +73,7 @@ struct walk {
     struct work *work;
     struct thread thread, found;
     __u64 sp, base, cframe, nearest;
-    __u32 looks, chosen;
+    __u32 looks, chosen, interprets;
 };
 
 static void count(__u32 what) {
@@ -143,6 +144,7 @@ static long choose(__u32 i, void *arg) {
     if (current_thread(vm, &t) && t.cframe >= w->sp && t.cframe - w->sp < w->nearest) {
         w->nearest = t.cframe - w->sp;
         w->chosen = i;
+        w->thread = t;
     }
     return 0;
 }
@@ -157,7 +159,7 @@ static __always_inline void add_stack(struct walk *w, struct still *s) {
     used = higher(used, w->thread.base, low, high);
     used = higher(used, w->base, low, high);
     used = higher(used, word_at(w->vm->g + w->vm->jit_base), low, high);
-    used = (used + ABOVE) & ~7ULL;
+    used = (used + (w->interprets ? ABOVE : 0)) & ~7ULL;
     if (used < high) high = used;
     if (high - low > STILL_PIECE_MAX) low = high - STILL_PIECE_MAX;
     add_part(s, low, high - low, start, end);
@@ -219,6 +221,7 @@ static long add_level(__u32 i, void *arg) {
     if (!find_resumer(w)) return 1;
     w->thread = w->found;
     w->base = 0;
+    w->interprets = 0;
     return 0;
 }
 
@@ -245,6 +248,7 @@ static int copy_registers(struct still *s) {
     return 1;
 }
 
+/* cppcheck-suppress unknownMacro */
 SEC("perf_event")
 int take_still(void *context) {
     __u32 zero = 0, processor = bpf_get_smp_processor_id(), thread;
@@ -260,7 +264,7 @@ int take_still(void *context) {
     w.work = work;
     bpf_loop(c->vms < STILL_VMS ? c->vms : STILL_VMS, choose, &w, 0);
     w.vm = bpf_map_lookup_elem(&vms, &w.chosen);
-    if (!w.vm || !current_thread(w.vm, &w.thread)) {
+    if (!w.vm) {
         count(STILL_OUTSIDE);
         return 0;
     }
@@ -268,9 +272,13 @@ int take_still(void *context) {
     s->thread = thread;
     s->used = s->missed = 0;
     add(s, w.vm->g, w.vm->g_bytes);
+    /* In compiled code nobody asks for more. */
+    w.interprets = *(int *)(s->data + sizeof(struct still_piece) + VM_G_VMSTATE) < 0;
+    if (w.interprets) add(s, w.vm->table, w.vm->table_end - w.vm->table);
     bpf_loop(LEVELS, add_level, &w, 0);
     __u64 used = s->used, flags = BPF_RB_NO_WAKEUP;
-    if (bpf_ringbuf_query(&stills, BPF_RB_AVAIL_DATA) > STILL_RING / 4) flags = BPF_RB_FORCE_WAKEUP;
+    if (bpf_ringbuf_query(&stills, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&stills, BPF_RB_RING_SIZE) / 4)
+        flags = BPF_RB_FORCE_WAKEUP;
     if (used > STILL_DATA + sizeof(struct still_piece) + STILL_PIECE_MAX) return 0;
     if (bpf_ringbuf_output(&stills, s, __builtin_offsetof(struct still, data) + used, flags)) count(STILL_LOST);
     return 0;

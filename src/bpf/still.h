@@ -10,8 +10,7 @@
 enum {
     STILL_VMS = 256,         /* of a process, at most */
     STILL_PIECE_MAX = 65536, /* bytes of one piece */
-    STILL_DATA = 98304,      /* where no further piece begins */
-    STILL_RING = 1 << 23
+    STILL_DATA = 98304       /* where no further piece begins */
 };
 
 /* Registers in the order that machine code numbers them: 4 is the stack pointer. Then these. */
@@ -35,9 +34,10 @@ struct still {
 
 struct still_vm {
     __u64 main, g;
-    __u64 g_bytes;         /* of global_State and what follows it, the dispatch table included */
-    __u64 heap, heap_end;  /* the mapping that `main` lies in */
-    __u32 cur_l, jit_base; /* offsets in global_State */
+    __u64 table, table_end; /* what is counted for hot loops, and the dispatch table */
+    __u64 heap, heap_end;   /* the mapping that `main` lies in */
+    __u32 cur_l, jit_base;  /* offsets in global_State */
+    __u32 g_bytes;          /* of global_State */
 };
 
 /* The process, as its own namespace of processes has it. */

@@ -84,6 +84,7 @@ static bool fill_config(struct still_config *c, pid_t pid, sampler_refusal *no) 
 }
 
 static bool fill_maps(sampler *s, const struct still_config *config, sampler_refusal *no) {
+    enum { HOT_COUNTS = 128 }; /* lj_dispatch.h: GG_State.hotcount */
     uint32_t key = 0;
     bool ok = bpf_map_update_elem(bpf_object__find_map_fd_by_name(s->object, "config"), &key, config, BPF_ANY) == 0;
     int vms = bpf_object__find_map_fd_by_name(s->object, "vms");
@@ -92,7 +93,9 @@ static bool fill_maps(sampler *s, const struct still_config *config, sampler_ref
         const target_map *heap = target_map_at(s->t, vm->main);
         const struct still_vm v = {.main = vm->main,
                                    .g = vm->g,
-                                   .g_bytes = vm->dispatch + 8 * (uint64_t)vm->n_dispatch - vm->g,
+                                   .table = vm->dispatch - HOT_COUNTS,
+                                   .table_end = vm->dispatch + 8 * (uint64_t)vm->n_dispatch,
+                                   .g_bytes = REMOTE_G_SIZE,
                                    .heap = heap != NULL ? heap->start : 0,
                                    .heap_end = heap != NULL ? heap->end : 0,
                                    .cur_l = vm->g_cur_l,
@@ -105,13 +108,23 @@ static bool fill_maps(sampler *s, const struct still_config *config, sampler_ref
 
 static int on_still(void *context, void *record, size_t size);
 
+/* A power of two: a second of samples, rather in a processor's cache than too large. */
+static uint32_t ring_size(int processors) {
+    enum { LEAST = 1 << 21, MOST = 1 << 26 };
+    uint32_t size = LEAST;
+    while (size < MOST && size < (uint32_t)processors * (LEAST / 2)) size *= 2;
+    return size;
+}
+
 static bool load(sampler *s, sampler_refusal *no) {
     struct still_config config = {.vms = (uint32_t)s->vms->n};
     libbpf_set_print(say_nothing);
     s->object = bpf_object__open_mem(STILL_PROGRAM, sizeof STILL_PROGRAM - 1, NULL);
     if (s->object == NULL) return fail(no, errno, "the eBPF program cannot be read");
     struct bpf_map *works = bpf_object__find_map_by_name(s->object, "works");
-    if (works == NULL || bpf_map__set_max_entries(works, (uint32_t)s->processors) != 0)
+    struct bpf_map *stills = bpf_object__find_map_by_name(s->object, "stills");
+    if (works == NULL || bpf_map__set_max_entries(works, (uint32_t)s->processors) != 0 || stills == NULL ||
+        bpf_map__set_max_entries(stills, ring_size(s->processors)) != 0)
         return fail(no, 0, "the eBPF program has no room for %d processors", s->processors);
     int error = -bpf_object__load(s->object);
     if (error != 0) return fail(no, error, "the kernel does not load the eBPF program");

@@ -18,8 +18,8 @@ typedef struct ahead {
     uint64_t low, high; /* the interpreter's code */
     uint8_t code[CODE_MAX];
     unsigned at;
-    unsigned rex, size;              /* of operands: 1, 2, 4 or 8 bytes */
-    bool narrow, repeat, repeat_not; /* prefixes */
+    unsigned rex, size;  /* of operands: 1, 2, 4 or 8 bytes */
+    bool narrow, repeat; /* prefixes */
     bool failed;
     /* The operand that is a register or in memory, and the one that is a register. */
     unsigned reg, rm;
@@ -231,20 +231,17 @@ static step indirect(ahead *a) {
     }
 }
 
-/* Moves of SSE registers go on without what they hold. */
+/* Moves of SSE registers go on without what they hold; what takes it from there to elsewhere is not followed. */
 static step sse(ahead *a, unsigned op) {
     read_operands(a);
-    bool to_memory = a->in_memory && (op == 0x11 || op == 0x7e || op == 0xd6) && !(op == 0x7e && a->repeat);
+    bool to_integer = op == 0x2c || op == 0x2d || (op == 0x7e && a->narrow && !a->in_memory);
+    bool to_memory = a->in_memory && (op == 0x11 || (op == 0x7e && !a->repeat) || op == 0xd6);
+    if (to_integer) return STEP_UNKNOWN;
     if (to_memory) {
-        a->size = op == 0x7e && (a->rex & 8) == 0 ? 4 : a->repeat && op == 0x11 ? 4 : 8;
+        a->size = (op == 0x7e && (a->rex & 8) == 0) || (op == 0x11 && a->repeat) ? 4 : 8;
         set(a, 0);
-    } else if (op == 0x7e && a->narrow && !a->in_memory) {
-        return STEP_UNKNOWN;
-    } else if (op == 0x2c || op == 0x2d) { /* to an integer */
-        return STEP_UNKNOWN;
-    } else if (op == 0x2e || op == 0x2f) { /* compare */
-        a->flags_known = false;
     }
+    if (op == 0x2e || op == 0x2f) a->flags_known = false; /* compare */
     return jump(a, a->r[STILL_IP] + a->at);
 }
 
@@ -404,19 +401,13 @@ static step one_byte(ahead *a, unsigned op) {
 static step go(ahead *a) {
     uint64_t op;
     a->at = a->rex = 0;
-    a->narrow = a->repeat = a->repeat_not = false;
+    a->narrow = a->repeat = false;
     if (!target_read(a->t, a->r[STILL_IP], a->code, CODE_MAX)) return STEP_UNKNOWN;
     for (;;) {
         op = byte(a);
-        if (op == 0x66) {
-            a->narrow = true;
-        } else if (op == 0xf2) {
-            a->repeat_not = true;
-        } else if (op == 0xf3) {
-            a->repeat = true;
-        } else {
-            break;
-        }
+        if (op != 0x66 && op != 0xf2 && op != 0xf3) break;
+        a->narrow = a->narrow || op == 0x66;
+        a->repeat = a->repeat || op == 0xf3;
     }
     if ((op & 0xf0) == 0x40) {
         a->rex = (unsigned)op;
