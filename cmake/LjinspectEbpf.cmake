@@ -2,7 +2,7 @@
 # and STILL_PROGRAM to the header with the bytes. Without clang or libbpf the command is built without.
 
 set(LJINSPECT_EBPF_HERE OFF)
-if(LJINSPECT_EBPF AND LJINSPECT_TRAP_HERE)
+if(LJINSPECT_EBPF AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     find_package(PkgConfig QUIET)
     if(PkgConfig_FOUND)
         pkg_check_modules(LIBBPF QUIET IMPORTED_TARGET libbpf>=1.0)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -51,6 +52,11 @@ static volatile sig_atomic_t interrupted;
 static void on_signal(int number) {
     (void)number;
     interrupted = 1;
+}
+
+/* It only ends a sleep: a thread that was to stop, and was late, stands now. */
+static void on_child(int number) {
+    (void)number;
 }
 
 /* ---- Recording ---- */
@@ -110,9 +116,31 @@ static bool ends_with(const char *text, const char *end) {
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-static int write_output(const profile *p, const char *path) {
-    FILE *out = fopen(path, "we");
-    if (out == NULL) return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
+/* A file is written beside its place and moved there when it is whole, so that what was there stays until then; a link
+ * there is replaced, not followed. What is no plain file, and a link that was asked for, is written to as it is. */
+static FILE *open_output(const char *path, bool asked, char **beside) {
+    struct stat st;
+    bool there = lstat(path, &st) == 0;
+    *beside = NULL;
+    if (asked && there && !S_ISREG(st.st_mode)) return fopen(path, "we");
+    if (asprintf(beside, "%s.%d.part", path, (int)getpid()) < 0) {
+        *beside = NULL;
+        return NULL;
+    }
+    FILE *out = fopen(*beside, "wxe");
+    if (out != NULL || errno != EEXIST) return out;
+    unlink(*beside); /* of one that was killed */
+    return fopen(*beside, "wxe");
+}
+
+static int write_output(const profile *p, const char *path, bool asked) {
+    char *beside;
+    FILE *out = open_output(path, asked, &beside);
+    if (out == NULL) {
+        int status = cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
+        free(beside);
+        return status;
+    }
     bool ok = ends_with(path, ".html")   ? profile_write_html(p, out)
               : ends_with(path, ".json") ? profile_write_speedscope(p, out)
                                          : profile_write_folded(p, out);
@@ -121,6 +149,12 @@ static int write_output(const profile *p, const char *path) {
         ok = false;
         reason = errno;
     }
+    if (ok && beside != NULL && rename(beside, path) != 0) {
+        ok = false;
+        reason = errno;
+    }
+    if (!ok && beside != NULL) unlink(beside);
+    free(beside);
     if (!ok) return cli_fail(CLI_FAILED, "%s: %s", path, strerror(reason));
     fprintf(stderr, "ljinspect: wrote %s\n", path);
     return 0;
@@ -130,14 +164,14 @@ static int write_outputs(const profile *p, const request *q) {
     char html[64], folded[64];
     int status = 0;
     for (size_t i = 0; i < q->n_outputs; i++) {
-        int one = write_output(p, q->outputs[i]);
+        int one = write_output(p, q->outputs[i], true);
         if (status == 0) status = one;
     }
     if (q->n_outputs > 0) return status;
     snprintf(html, sizeof html, "ljinspect-%d.html", (int)q->pid);
     snprintf(folded, sizeof folded, "ljinspect-%d.folded", (int)q->pid);
-    status = write_output(p, html);
-    int other = write_output(p, folded);
+    status = write_output(p, html, false);
+    int other = write_output(p, folded, false);
     return status != 0 ? status : other;
 }
 
@@ -246,6 +280,9 @@ int cli_record(int argc, char **argv) {
         const struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: sleeping ends */
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
+        const struct sigaction child = {.sa_handler = on_child};
+        sigaction(SIGCHLD, &child, NULL);
+        signal(SIGXFSZ, SIG_IGN); /* a file that may not grow further is an error like others */
         status = record(t, &vms, &q);
         remote_free_vms(&vms);
     }

@@ -6,7 +6,8 @@
 
 #include "../remote/describe.h"
 
-enum { DEPTH_MAX = 500, CACHE = 4096, STACK_MAX = DEPTH_MAX * 4 };
+/* Each stack of a sample may have a frame that stands for what was cut off, and the sample two for its line and state. */
+enum { DEPTH_MAX = 500, CACHE = 4096, STACK_MAX = (DEPTH_MAX + 1) * REMOTE_STACKS_MAX + 2 };
 
 /* Functions that were seen before, under their prototypes' addresses: so that a thread stands no longer than it must. An
  * entry holds as long as the prototype is the same in all that names it. */

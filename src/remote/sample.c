@@ -5,7 +5,9 @@
 
 #include "ahead.h"
 
-enum { TRIES = 3, RUNS = 10, RUN_ON_US = 7 };
+/* A thread stands for STAND_MS at most, and a little for each frame that was asked for: ten times and more of what it
+ * takes. */
+enum { TRIES = 3, RUNS = 10, RUN_ON_US = 7, STAND_MS = 250, FRAMES_A_MS = 10, READ_MS = 5000 };
 
 void remote_free_sample(remote_sample *s) {
     for (size_t i = 0; i < REMOTE_STACKS_MAX; i++) remote_free_frames(&s->stack[i].frames);
@@ -35,7 +37,7 @@ static pid_t find_thread(target *t, const remote_vm *vm, pid_t last, bool *denie
                 if (target_stop(t, ids[i], &regs)) {
                     sp = regs.sp;
                     target_resume(t);
-                } else {
+                } else if (errno == EPERM) { /* and not one that has just ended */
                     *denied = true;
                 }
             }
@@ -101,7 +103,7 @@ static sample_result walk_all(target *t, const remote_vm *vm, const sample_optio
     if (r == REMOTE_NO_MEMORY) return SAMPLE_NO_MEMORY;
     if (r != REMOTE_OK) return SAMPLE_INCONSISTENT;
     if (o->look != NULL) o->look(t, vm, s, o->arg);
-    return SAMPLE_OK;
+    return target_late(t) ? SAMPLE_INCONSISTENT : SAMPLE_OK;
 }
 
 static sample_result without_thread(where_result r) {
@@ -118,9 +120,11 @@ static sample_result sample_asleep(target *t, remote_vm *vm, const sample_option
     uint64_t before, after, now;
     target_regs regs = {.ip = s->ip, .sp = sp};
     target_forget(t);
+    target_limit(t, READ_MS);
     if (!target_thread_runs(t, s->thread, &before)) return SAMPLE_GONE;
     where_result w = remote_where_now(t, vm, &regs, &s->stack[0].where);
     sample_result r = is_good(w, s) ? walk_all(t, vm, o, s) : without_thread(w);
+    target_limit(t, 0);
     if (!target_thread_runs(t, s->thread, &after)) return SAMPLE_GONE;
     thread_state state = target_thread(t, s->thread, &now, &regs.ip);
     bool still = (state == THREAD_BLOCKS || state == THREAD_STOPPED) && now == sp && before == after;
@@ -134,6 +138,7 @@ static sample_result sample_stopped(target *t, remote_vm *vm, const sample_optio
     if (!target_stop(t, s->thread, &regs))
         return errno == EPERM ? SAMPLE_DENIED : errno == ESRCH ? SAMPLE_GONE : SAMPLE_INCONSISTENT;
     target_forget(t);
+    target_limit(t, target_is_core(t) ? READ_MS : STAND_MS + (unsigned)o->max_frames / FRAMES_A_MS);
     where_result w = remote_where_now(t, vm, &regs, &s->stack[0].where);
     bool lost = false;
     /* Longer each time: on a busy machine it may not have come to run at all. */
@@ -146,6 +151,7 @@ static sample_result sample_stopped(target *t, remote_vm *vm, const sample_optio
     s->ip = regs.ip;
     sample_result r = lost || !is_good(w, s) ? without_thread(lost ? WHERE_BROKEN : w) : walk_all(t, vm, o, s);
     target_resume(t);
+    target_limit(t, 0);
     s->stopped_ns = target_is_core(t) ? 0 : target_stopped_ns(t);
     return r;
 }
@@ -174,6 +180,7 @@ sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still,
     s->on_cpu = true;
     if (!find_c_stack(t, still)) return target_lives(t) ? SAMPLE_INCONSISTENT : SAMPLE_GONE;
     target_show(t, still);
+    target_limit(t, STAND_MS);
     where_result w = remote_where_now(t, vm, &regs, where);
     for (int i = 0; (w == WHERE_MOVING || w == WHERE_UNKNOWN) && i < RUNS && remote_ahead(t, vm, still); i++) {
         remote_still_regs(still, &regs);
@@ -181,6 +188,7 @@ sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still,
     }
     if (where->thread.cframe >= still->c_stack_end) w = WHERE_IDLE; /* another thread runs it */
     sample_result r = is_good(w, s) ? walk_all(t, vm, o, s) : without_thread(w);
+    target_limit(t, 0);
     target_show(t, NULL);
     return r;
 }

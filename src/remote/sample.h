@@ -2,7 +2,7 @@
  * One consistent look at a VM: what its thread runs, while it holds still.
  *
  * A thread that sleeps is read twice over: it must not have run between the beginning and the end. One that runs is
- * stopped for as long as the reading takes. A look that fails a check is not shown: it counts as inconsistent.
+ * stopped for as long as the reading takes, and no longer than a time that a sound stack never needs. A look that fails a check is not shown: it counts as inconsistent.
  */
 #ifndef LJINSPECT_REMOTE_SAMPLE_H
 #define LJINSPECT_REMOTE_SAMPLE_H

@@ -35,6 +35,9 @@ struct target {
     size_t n_maps, max_maps;
     uint64_t era;
     uint64_t stopped_at, stopped_ns;
+    uint64_t until; /* target_limit(); 0: none */
+    unsigned reads; /* the clock is looked at every so many */
+    bool late;
     target_page *pages;
     const struct remote_still *still; /* that is shown; NULL: none */
     void *own;                        /* of the kind of target */

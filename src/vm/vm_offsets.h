@@ -11,6 +11,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__aarch64__)
+#include "vm_arm64.h"
+#else
+#include "vm_x64.h"
+#endif
+
 /* lua_State */
 enum { VM_L_GLREF = 16, VM_L_BASE = 32, VM_L_TOP = 40, VM_L_MAXSTACK = 48, VM_L_STACK = 56, VM_L_CFRAME = 80 };
 /* The head of every collectable object: next object, colour, type. */
@@ -29,10 +35,6 @@ enum {
 enum { VM_FUNC_ENV = 16, VM_FUNC_PC = 32, VM_FUNC_F = 40, VM_STR_LEN = 20, VM_STR_DATA = 24, VM_TAB_METATABLE = 32 };
 /* GCfunc: number of a built-in function, 0 and 1 for the Lua and C functions of others (lj_obj.h: FF_LUA, FF_C). */
 enum { VM_FUNC_FFID = 10 };
-/* C frame of the interpreter, in words from its stack pointer. MULTRES is the low half of word 0. lj_frame.h:
- * CFRAME_OFS_PREV and CFRAME_SIZE for x64; NRES is the low half of word 1. */
-enum { VM_CFRAME_MULTRES = 0, VM_CFRAME_NRES = 1, VM_CFRAME_L = 2, VM_CFRAME_PC = 3, VM_CFRAME_PREV = 4 };
-enum { VM_CFRAME_SIZE = 10 };
 /* Stack frames (lj_frame.h): a slot with the function, then one with the return address, or with the distance to the
  * frame below and these in its low bits. */
 enum {

@@ -57,6 +57,24 @@ check "the page loads nothing" eval '! grep -qE "(src|href)=|https?://|@import|u
 check "the page has the data" eval 'sed -n "s/.*id=\"data\">//;/^{\"title\"/,/]}<.script>/p" "$work/shares.html" | grep -q two@'
 check "report prints functions and lines" eval 'status 0 "$ljinspect" report "$work/shares.folded" && contains "$output" "two@shares.lua:19" && contains "$output" "shares.lua:23"'
 
+# ---- Where files go ----
+
+(
+    cd "$work" && mkdir linked && cd linked && echo kept >victim || exit 1
+    ln -s victim "ljinspect-$pid.html"
+    record -d 0.3 -F 200 "$pid" && [ "$(cat victim)" = kept ] && [ ! -L "ljinspect-$pid.html" ] && [ -s "ljinspect-$pid.folded" ]
+)
+check "a link with the default name is replaced, not followed" [ $? -eq 0 ]
+ln -s "$work/linked/target" "$work/link"
+check "one that was asked for is" eval 'record -d 0.3 -F 200 -o "$work/link" "$pid" && [ -L "$work/link" ] && [ -s "$work/linked/target" ]'
+check "standard output can be asked for" eval 'record -d 0.3 -F 200 -o /dev/stdout "$pid" | grep -q "shares.lua"'
+check "a full device is told" eval 'status 1 "$ljinspect" record -d 0.3 -F 200 -o /dev/full "$pid" && contains "$output" "/dev/full: No space"'
+echo old >"$work/old.html"
+(ulimit -f 4 && status 1 "$ljinspect" record -d 0.3 -F 200 -o "$work/old.html" "$pid")
+check "a file that cannot be written whole is a failure" [ $? -eq 0 ]
+check "what was there stays" same old "$(cat "$work/old.html")"
+check "and nothing is left beside it" same "" "$(ls "$work" | grep part)"
+
 # ---- How it ends ----
 
 "$ljinspect" record -b "$backend" -o "$work/interrupted.folded" "$pid" 2>"$work/said" &
@@ -97,6 +115,8 @@ check "help of report shows an example" eval 'status 0 "$ljinspect" report --hel
 printf 'no count here\n' >"$work/bad"
 check "report of no profile" status 1 "$ljinspect" report "$work/bad"
 check "report of no file" status 1 "$ljinspect" report "$work/absent"
+printf 'a 18446744073709551615\na 2\n' >"$work/large"
+check "report of counts that overflow" status 1 "$ljinspect" report "$work/large"
 printf 'a;b;c 5\na;b 5\n' >"$work/foreign"
 check "report of others' folded stacks" eval 'status 0 "$ljinspect" report "$work/foreign" && contains "$output" "50.00 %             100.00 %  b"'
 finished
