@@ -1,14 +1,15 @@
 /*
- * fuzz_core FILE ROUNDS SEED: read a core file whose bytes are changed at random, more of them each round. Whatever is
- * found there may be wrong; that the reading ends, and ends well, is the test. Prints how much was still understood.
+ * fuzz_core FILE ROUNDS SEED: read a core file whose bytes are changed at random, more of them each round, and stills taken
+ * of it, with registers that are made up. Whatever is found there may be wrong; that the reading ends, and ends well, is
+ * the test. Prints how much was still understood.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../../src/remote/describe.h"
 #include "../../src/remote/sample.h"
+#include "take_still.h"
 
 enum { SECONDS_A_ROUND = 20 };
 
@@ -67,6 +68,37 @@ static bool count(const remote_thread *thread, void *arg) {
     return true;
 }
 
+/* Registers that may be: of the interpreter, in some piece of code. */
+static void make_registers(target *t, const remote_vm *vm, __u64 *reg) {
+    remote_state now;
+    remote_thread th;
+    uint64_t word = 0;
+    for (unsigned i = 0; i < STILL_REGS; i++) reg[i] = random_number() % 3 == 0 ? random_number() : vm->g;
+    if (!remote_read_state(t, vm, &now) || !remote_read_thread(t, vm, now.current, &th)) return;
+    target_u64(t, vm->dispatch + random_number() % 300 * 8, &word);
+    reg[STILL_IP] = word + random_number() % 3 * (random_number() % 200);
+    reg[0] = random_number() % 256;
+    reg[2] = th.base + (random_number() % 4 == 0 ? random_number() % 32 * 8 : 0);
+    target_u64(t, th.base - random_number() % 8 * 8, &word);
+    reg[3] = word;
+    reg[4] = th.cframe - (random_number() % 4 == 0 ? random_number() % 64 * 8 : 0);
+    reg[14] = vm->dispatch;
+}
+
+static void read_stills(target *t, remote_vm *vm, remote_sample *sample, unsigned long *results) {
+    static struct still s;
+    static remote_still still;
+    for (unsigned i = 0; i < 20; i++) {
+        const sample_options options = {.max_frames = 500, .look = look, .arg = &results[7]};
+        make_registers(t, vm, s.reg);
+        if (!take_still(t, vm, &s)) continue;
+        for (unsigned k = i % 4 * random_number() % 16; k > 0 && s.used > 0; k--)
+            s.data[random_number() % s.used] = (unsigned char)random_number();
+        if (!remote_still_open(&still, &s, random_number() % 8 == 0 ? random_number() % sizeof s : sizeof s)) continue;
+        results[6] += remote_sample_still(t, vm, &still, &options, sample) == SAMPLE_OK;
+    }
+}
+
 static void read_all(const char *path, unsigned long *results) {
     target_error error;
     remote_vms vms;
@@ -81,6 +113,7 @@ static void read_all(const char *path, unsigned long *results) {
             results[2]++;
             results[3] += remote_sample_vm(t, &vms.list[i], &options, &sample) == SAMPLE_OK;
             remote_each_thread(t, &vms.list[i], 100000, count, &results[5]);
+            read_stills(t, &vms.list[i], &sample, results);
         }
         remote_free_vms(&vms);
     }
@@ -101,7 +134,7 @@ static unsigned char *read_file(const char *path, size_t *size) {
 
 int main(int argc, char **argv) {
     size_t size;
-    unsigned long results[6] = {0};
+    unsigned long results[8] = {0};
     char path[64] = "/tmp/ljinspect-fuzz.XXXXXX";
     if (argc != 4) return 2;
     unsigned char *core = read_file(argv[1], &size), *copy = core != NULL ? malloc(size) : NULL;
@@ -132,7 +165,8 @@ int main(int argc, char **argv) {
     close(fd);
     free(core);
     free(copy);
-    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads\n", results[0], results[1],
-           results[2], results[3], results[4], results[5]);
+    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads; of stills %lu stacks, %lu "
+           "frames\n",
+           results[0], results[1], results[2], results[3], results[4], results[5], results[6], results[7]);
     return results[3] == 0; /* the unchanged core, at least, is understood */
 }
