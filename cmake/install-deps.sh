@@ -44,13 +44,14 @@ if [ "$level" != demo ]; then
     want curl "curl (tests with nginx)" has curl
 fi
 if [ "$level" = fuzz ] || [ "$level" = ci ]; then
-    want clang "the other compiler" has clang
+    want clang "the other compiler, and the one for eBPF" has clang
     # Debian has it apart, under a name with the version of its clang.
     runtime=$(command -v clang >/dev/null && clang -dumpversion | cut -d . -f 1 ||
         apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
     want "libclang-rt-${runtime:-14}-dev" "clang's sanitizers and fuzzer" fuzzer_links
 fi
 if [ "$level" = ci ]; then
+    want libbpf-dev "libbpf (ljinspect record through eBPF)" pkg-config --exists libbpf
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck

@@ -77,6 +77,13 @@ bool target_touched(target *t, uint64_t from, size_t len);
 /* Forget the pages that were read: the next reads see memory as it is then. */
 void target_forget(target *t);
 
+/* Until the next call, reads see what a still has as it was then, and fail where that was not copied (still.h). NULL: as it
+ * is now. The still is the caller's. */
+struct remote_still;
+void target_show(target *t, const struct remote_still *still);
+/* The lowest address from `at` on whose memory may be read, where a still is shown; else `at` itself. */
+uint64_t target_shown_from(const target *t, uint64_t at);
+
 /* From `ms` milliseconds from now on reads fail: what a hostile target makes up may take for ever to follow. 0: no limit. */
 void target_limit(target *t, unsigned ms);
 /* Whether that time has come. */

@@ -39,7 +39,8 @@ struct target {
     unsigned reads; /* the clock is looked at every so many */
     bool late;
     target_page *pages;
-    void *own; /* of the kind of target */
+    const struct remote_still *still; /* that is shown; NULL: none */
+    void *own;                        /* of the kind of target */
 };
 
 /* A target without mappings; NULL: no memory. */

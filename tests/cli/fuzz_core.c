@@ -1,16 +1,17 @@
 /*
- * fuzz_core FILE ROUNDS SEED: read a core file whose bytes are changed at random, more of them each round. Whatever is
- * found there may be wrong; that the reading ends, and ends well, is the test. Prints how much was still understood.
+ * fuzz_core FILE ROUNDS SEED: read a core file whose bytes are changed at random, more of them each round, and stills taken
+ * of it, with registers that are made up. Whatever is found there may be wrong; that the reading ends, and ends well, is
+ * the test. Prints how much was still understood.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../../src/remote/describe.h"
 #include "../../src/remote/heap.h"
 #include "../../src/remote/jit.h"
 #include "../../src/remote/sample.h"
+#include "take_still.h"
 
 enum { SECONDS_A_ROUND = 20 };
 
@@ -69,6 +70,37 @@ static bool count(const remote_thread *thread, void *arg) {
     return true;
 }
 
+/* Registers that may be: of the interpreter, in some piece of code. */
+static void make_registers(target *t, const remote_vm *vm, __u64 *reg) {
+    remote_state now;
+    remote_thread th;
+    uint64_t word = 0;
+    for (unsigned i = 0; i < STILL_REGS; i++) reg[i] = random_number() % 3 == 0 ? random_number() : vm->g;
+    if (!remote_read_state(t, vm, &now) || !remote_read_thread(t, vm, now.current, &th)) return;
+    target_u64(t, vm->dispatch + random_number() % 300 * 8, &word);
+    reg[STILL_IP] = word + random_number() % 3 * (random_number() % 200);
+    reg[0] = random_number() % 256;
+    reg[2] = th.base + (random_number() % 4 == 0 ? random_number() % 32 * 8 : 0);
+    target_u64(t, th.base - random_number() % 8 * 8, &word);
+    reg[3] = word;
+    reg[4] = th.cframe - (random_number() % 4 == 0 ? random_number() % 64 * 8 : 0);
+    reg[14] = vm->dispatch;
+}
+
+static void read_stills(target *t, remote_vm *vm, remote_sample *sample, unsigned long *results) {
+    static struct still s;
+    static remote_still still;
+    for (unsigned i = 0; i < 20; i++) {
+        const sample_options options = {.max_frames = 500, .look = look, .arg = &results[7]};
+        make_registers(t, vm, s.reg);
+        if (!take_still(t, vm, &s)) continue;
+        for (unsigned k = i % 4 * random_number() % 16; k > 0 && s.used > 0; k--)
+            s.data[random_number() % s.used] = (unsigned char)random_number();
+        if (!remote_still_open(&still, &s, random_number() % 8 == 0 ? random_number() % sizeof s : sizeof s)) continue;
+        results[6] += remote_sample_still(t, vm, &still, &options, sample) == SAMPLE_OK;
+    }
+}
+
 static void read_jit(copy *c, const remote_vm *vm, unsigned long *results) {
     heap h;
     jit_protos protos = {0};
@@ -80,7 +112,7 @@ static void read_jit(copy *c, const remote_vm *vm, unsigned long *results) {
         jit_find_reasons(&h, true, &reasons);
         for (size_t i = 0; i < n; i++) {
             remote_func f;
-            results[8] += jit_proto_at(&h, &protos, penalties[i].pc, &f);
+            results[10] += jit_proto_at(&h, &protos, penalties[i].pc, &f);
         }
     }
     heap_free(&h);
@@ -98,7 +130,7 @@ static void read_heap(target *t, const remote_vm *vm, unsigned long *results) {
     copy *c = copy_take(t, &how, &info, &error);
     if (c == NULL) return;
     if (heap_read(&h, c, vm, &what) == HEAP_OK) {
-        results[6]++;
+        results[8]++;
         for (int i = 0; i < HEAP_TYPES; i++) {
             for (size_t k = 0; k < h.tops[i].n; k++) {
                 for (size_t w = 0; w < h.tops[i].list[k].n_ways; w++) {
@@ -106,7 +138,7 @@ static void read_heap(target *t, const remote_vm *vm, unsigned long *results) {
                     if (out == NULL) continue;
                     heap_write_way(&h, h.tops[i].list[k].ways[w], out);
                     fclose(out);
-                    results[7]++;
+                    results[9]++;
                 }
             }
         }
@@ -130,6 +162,7 @@ static void read_all(const char *path, unsigned long *results) {
             results[2]++;
             results[3] += remote_sample_vm(t, &vms.list[i], &options, &sample) == SAMPLE_OK;
             remote_each_thread(t, &vms.list[i], 100000, count, &results[5]);
+            read_stills(t, &vms.list[i], &sample, results);
             read_heap(t, &vms.list[i], results);
         }
         remote_free_vms(&vms);
@@ -151,7 +184,7 @@ static unsigned char *read_file(const char *path, size_t *size) {
 
 int main(int argc, char **argv) {
     size_t size;
-    unsigned long results[9] = {0};
+    unsigned long results[11] = {0};
     char path[64] = "/tmp/ljinspect-fuzz.XXXXXX";
     if (argc != 4) return 2;
     unsigned char *core = read_file(argv[1], &size), *changed = core != NULL ? malloc(size) : NULL;
@@ -182,8 +215,9 @@ int main(int argc, char **argv) {
     close(fd);
     free(core);
     free(changed);
-    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads, %lu heaps, %lu ways, %lu "
-           "penalties\n",
-           results[0], results[1], results[2], results[3], results[4], results[5], results[6], results[7], results[8]);
-    return results[3] == 0 || results[7] == 0; /* the unchanged core, at least, is understood */
+    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads; of stills %lu stacks, %lu "
+           "frames; %lu heaps, %lu ways, %lu penalties\n",
+           results[0], results[1], results[2], results[3], results[4], results[5], results[6], results[7], results[8],
+           results[9], results[10]);
+    return results[3] == 0 || results[9] == 0; /* the unchanged core, at least, is understood */
 }
