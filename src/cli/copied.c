@@ -123,6 +123,9 @@ static int each_vm(target *t, const copied_request *r, const char *name, bool js
             from.max_bytes = most - (from.info.bytes < most ? from.info.bytes : most);
             one = visit(&from, i + 1, arg);
             from.max_bytes = most;
+            if (one != COPIED_AGAIN && from.info.missing > 0)
+                fprintf(stderr, "ljinspect: %u threads did not come out of the kernel, and were not held\n",
+                        from.info.missing);
             if (one == COPIED_AGAIN && take(t, r, &from) != 0) one = CLI_FAILED;
         }
         if (status == 0) status = one;

@@ -201,7 +201,7 @@ static int print_vm(const copied *from, size_t number, void *arg) {
         status = cli_fail(CLI_FAILED, "VM %zu: %s for as many objects as there are", number, strerror(ENOMEM));
     } else if (error == HEAP_BROKEN) {
         status = cli_fail(CLI_FAILED, "VM %zu: it could not be read", number);
-    } else if (!from->last && (h.inconsistent > 0 || h.lists_broken || h.overlaps)) {
+    } else if (!from->last && (h.inconsistent > 0 || h.lists_broken || h.overlaps || from->info.missing > 0)) {
         status = COPIED_AGAIN;
     } else if (r->json) {
         json_heap(&h, from, number);

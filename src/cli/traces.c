@@ -339,7 +339,7 @@ static int print_vm(const copied *from, size_t number, void *arg) {
         status = cli_fail(CLI_FAILED, "VM %zu: %s", number, strerror(ENOMEM));
     } else if (error == HEAP_BROKEN) {
         status = cli_fail(CLI_FAILED, "VM %zu: it could not be read", number);
-    } else if (!from->last && (v->h.lists_broken || v->h.overlaps)) {
+    } else if (!from->last && (v->h.lists_broken || v->h.overlaps || from->info.missing > 0)) {
         status = COPIED_AGAIN;
     } else {
         jit_sort_protos(&v->protos);

@@ -163,6 +163,17 @@ void heap_count(heap *h, uint64_t address, int type) {
 
 /* ---- The lists ---- */
 
+/* A new object is the first of the list before it is filled in (lj_gc.c: lj_mem_newgco). Where the process was held at that
+ * moment, it is passed over. Returns where the list goes on. */
+static uint64_t pass_new(heap *h, uint64_t first) {
+    const unsigned char *o = first != 0 && first % 8 == 0 ? copy_at(h->c, first, VM_CD_BYTES) : NULL;
+    uint64_t size;
+    if (o == NULL || heap_size(h, first, o[VM_GC_TYPE], &size)) return first;
+    copy_bits_set(h->listed, h->c, first);
+    copy_bits_set(h->reached, h->c, first); /* nor is it looked into */
+    return vm_u64(o, VM_GC_NEXT);
+}
+
 /* A list of objects, of one type or (0) of any. Open upvalues hang on their thread. False where it is broken. */
 static bool walk_list(heap *h, uint64_t object, int only) {
     while (object != 0) {
@@ -280,8 +291,9 @@ static heap_error read_lists(heap *h, const remote_vm *vm) {
     if (h->listed == NULL || h->reached == NULL || h->modes == NULL) return HEAP_NO_MEMORY;
     h->max_work = copy_words(h->c) + 65536;
     h->total = state.heap;
+    h->dead = ~(unsigned)g[VM_G_WHITE] & VM_GC_WHITES;
     count_own(h, g);
-    bool ok = walk_list(h, vm_u64(g, VM_G_GC_ROOT), 0);
+    bool ok = walk_list(h, pass_new(h, vm_u64(g, VM_G_GC_ROOT)), 0);
     ok = walk_ring(h, vm_u64(g, VM_G_MMUDATA)) && ok;
     ok = walk_strings(h, g) && ok;
     h->lists_broken = h->lists_broken || !ok;

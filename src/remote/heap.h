@@ -118,6 +118,7 @@ typedef struct heap {
     const heap_options *options;
     copy_bits *listed, *reached;
     uint64_t work, max_work;
+    unsigned dead; /* colour of objects that wait to be freed (lj_gc.h: isdead) */
     uint64_t ctypes, n_ctypes, finalizers, finalizers_2022;
     remote_sample *running;
     sample_result running_result;

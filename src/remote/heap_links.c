@@ -224,11 +224,12 @@ static uint64_t stack_top(heap *h, const remote_thread *th) {
     return top < th->stack_end ? top : th->stack_end;
 }
 
-/* A slot above L->top may be one that is not in use, and name an object that is no more. */
-static bool is_listed(heap *h, uint64_t v) {
+/* A slot that is not in use any more may name an object that is to be freed; one above L->top also what is no more. */
+static bool is_alive(heap *h, uint64_t v, bool sure) {
     const uint64_t address = v & VM_ADDRESS_MASK;
-    return !vm_is_double(v) && heap_object(h, address, vm_type_of(v)) != NULL &&
-           copy_bits_test(h->listed, h->c, address);
+    const unsigned char *o = vm_is_double(v) ? NULL : heap_object(h, address, vm_type_of(v));
+    if (o == NULL) return sure; /* and inconsistent, if it is to be an object */
+    return (o[VM_GC_MARKED] & h->dead) == 0 && (sure || copy_bits_test(h->listed, h->c, address));
 }
 
 static void thread(const walk *w, uint64_t address) {
@@ -241,7 +242,7 @@ static void thread(const walk *w, uint64_t address) {
     /* The two lowest slots are the thread itself. */
     for (uint64_t i = 2; stack != NULL && heap_work(h, 1) && i < n; i++) {
         uint64_t v = vm_u64(stack, (ptrdiff_t)(8 * i));
-        if (i < sure || is_listed(h, v)) value(w, v, LINK_SLOT, i);
+        if (is_alive(h, v, i < sure)) value(w, v, LINK_SLOT, i);
     }
     if (L != NULL) object(w, vm_u64(L, VM_L_ENV), VM_TYPE_TABLE, LINK_ENV, 0);
 }

@@ -9,7 +9,8 @@
 
 #include "target_ops.h"
 
-enum { THREADS_MAX = 65536, ROUNDS_MAX = 100, PATIENCE_NS = 200000000 };
+/* A thread that wants a processor may have to wait for one, on a busy machine; one that is in the kernel, for anything. */
+enum { THREADS_MAX = 65536, ROUNDS_MAX = 100, PATIENCE_NS = 200000000, PATIENCE_RUNS_NS = 1000000000 };
 
 static bool is_held(const hold *h, pid_t id) {
     for (size_t i = h->n; i-- > 0;)
@@ -67,13 +68,25 @@ static bool wait_for(held_thread *th) {
     return true;
 }
 
-static unsigned wait_all(hold *h) {
-    uint64_t until = target_now_ns() + PATIENCE_NS;
+/* Whether one that does not stand yet is about to run. */
+static bool any_runs(const hold *h, target *t) {
+    uint64_t sp, ip;
+    for (size_t i = 0; i < h->n; i++) {
+        const held_thread *th = &h->threads[i];
+        if (th->id != 0 && !th->stands && target_thread(t, th->id, &sp, &ip) == THREAD_RUNS) return true;
+    }
+    return false;
+}
+
+/* Returns how many do not stand in the end. */
+static unsigned wait_all(hold *h, target *t) {
+    const uint64_t begin = target_now_ns();
     for (;;) {
         unsigned missing = 0;
         for (size_t i = 0; i < h->n; i++)
             if (h->threads[i].id != 0 && !h->threads[i].stands) missing += !wait_for(&h->threads[i]);
-        if (missing == 0 || target_now_ns() > until) return missing;
+        const uint64_t waited = target_now_ns() - begin;
+        if (missing == 0 || waited > PATIENCE_RUNS_NS || (waited > PATIENCE_NS && !any_runs(h, t))) return missing;
         nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
     }
 }
@@ -93,7 +106,7 @@ bool hold_begin(hold *h, target *t) {
     /* Threads that run may start others: until there are no new ones. */
     for (int i = 0; new > 0 && i < ROUNDS_MAX; i++) {
         new = seize_new(h, t, ids);
-        if (new > 0) h->missing = wait_all(h);
+        if (new > 0) h->missing = wait_all(h, t);
     }
     int reason = new > 0 ? EAGAIN : errno;
     free(ids);
@@ -109,28 +122,31 @@ bool hold_begin(hold *h, target *t) {
     return false;
 }
 
-/* Threads that were killed while they stood: whoever started them does not hear of it before we do. */
-static void wait_ended(const hold *h) {
-    uint64_t until = target_now_ns() + PATIENCE_NS;
+static void let_go(held_thread *th) {
+    void *signal;
+    uint64_t number = (uint64_t)th->signal;
+    memcpy(&signal, &number, sizeof signal);
+    if (ptrace(PTRACE_DETACH, th->id, NULL, signal) == 0) th->id = 0; /* else it was killed meanwhile */
+}
+
+/* What is still ours: threads that come out of the kernel only now, and those that were killed while they stood, of whose
+ * end others do not hear before we have waited for them. */
+static void wait_left(hold *h) {
+    const uint64_t until = target_now_ns() + PATIENCE_NS;
     for (size_t i = 0; i < h->n; i++) {
-        int status;
-        if (h->threads[i].stands || h->threads[i].id == 0) continue;
-        while (waitpid(h->threads[i].id, &status, __WALL | WNOHANG) == 0 && target_now_ns() < until)
+        held_thread *th = &h->threads[i];
+        th->stands = false;
+        while (th->id != 0 && !wait_for(th) && target_now_ns() < until)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        if (th->stands) let_go(th);
     }
 }
 
 uint64_t hold_end(hold *h) {
-    if (h->missing > 0) wait_all(h);
-    for (size_t i = 0; i < h->n; i++) {
-        void *signal;
-        uint64_t number = (uint64_t)h->threads[i].signal;
-        memcpy(&signal, &number, sizeof signal);
-        if (h->threads[i].stands && ptrace(PTRACE_DETACH, h->threads[i].id, NULL, signal) != 0)
-            h->threads[i].stands = false; /* it was killed: it is ours until it has been waited for */
-    }
+    for (size_t i = 0; i < h->n; i++)
+        if (h->threads[i].stands) let_go(&h->threads[i]);
     uint64_t ns = target_now_ns() - h->since_ns;
-    wait_ended(h);
+    wait_left(h);
     sigprocmask(SIG_SETMASK, &h->mask, NULL);
     free(h->threads);
     *h = (hold){0};

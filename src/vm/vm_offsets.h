@@ -116,7 +116,8 @@ enum {
 /* The heap (lj_obj.h, lj_gc.c, lj_ctype.h): what refers to what, and how large it is. The same in LuaJIT of 2022 and 2026
  * and in OpenResty's of 2024; src/remote adds the sizes up and compares them with what the VM says it has allocated. */
 enum { VM_TYPE_UPVALUE = 5, VM_TYPE_USERDATA = 12 };
-enum { VM_GC_IS_FIXED = 0x20 }; /* of the colour: never to be collected */
+enum { VM_GC_WHITES = 0x03, VM_GC_IS_FIXED = 0x20 }; /* of the colour; fixed: never to be collected */
+enum { VM_G_WHITE = 32 };                            /* of new objects; the other white is that of dead ones */
 enum { VM_L_OPENUPVAL = 64, VM_L_ENV = 72 };
 /* Userdata to be finalized, a ring; string table; buffer for strings (SBuf: write position, end, begin). */
 enum { VM_G_MMUDATA = 80, VM_G_STRTAB = 152, VM_G_STRMASK = 160, VM_G_TMPBUF = 200 };
