@@ -2,12 +2,13 @@
 # make test    run all tests
 # make stress  nginx under load for a minute or two while hooks change
 # make torture run programs with hooks on every line for TORTURE_SECONDS, random things from TORTURE_SEED on
+# make fuzz    run each fuzzer for FUZZ_SECONDS (tests/fuzz)
 # All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
 
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test stress torture bench install-deps clean
+.PHONY: all demo test stress torture fuzz bench install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -42,6 +43,13 @@ torture:
 	@tests/torture/long.sh "tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize=" \
 		$(TORTURE_SECONDS) $(TORTURE_SEED) $(BUILD)/tests/torture
 
+FUZZ_SECONDS = 60
+fuzz:
+	@cmake/install-deps.sh fuzz
+	@cmake --preset fuzz --log-level=WARNING >/dev/null
+	@cmake --build --preset fuzz --parallel $(JOBS) >/dev/null
+	@tests/fuzz/run.sh build-fuzz/tests/fuzz $(FUZZ_SECONDS) $(FUZZ)
+
 # Speed with and without hooks, under the system's LuaJIT; ENGINE=line measures that engine.
 BENCH = LJINSPECT_ENGINE=$(ENGINE) tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= luajit
 bench: all
@@ -70,4 +78,4 @@ install-deps:
 	@tests/torture/fetch.sh
 
 clean:
-	rm -rf build build-clang build-asan build-tsan build-release
+	rm -rf build build-clang build-asan build-tsan build-fuzz build-release

@@ -17,6 +17,11 @@ if(LJINSPECT_SANITIZE)
     endif()
 endif()
 
+# Coverage, which fuzzers go by, in all that they may link.
+if(LJINSPECT_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 function(ljinspect_flags target)
     set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
     # Empty, as the sources that define it for themselves do: the same definition twice is none too many.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what is missing on this machine: install-deps.sh demo|test|ci
+# Install what is missing on this machine: install-deps.sh demo|test|fuzz|ci
 #
 # Nothing is installed, and no rights are needed, where all is there already. Debian and its kin: apt-get, with sudo when
 # not root. Elsewhere: a list of what to install, and exit status 1.
@@ -24,6 +24,11 @@ recent_cmake() {
     [ "${version% *}" -gt 3 ] || { [ "${version% *}" -eq 3 ] && [ "${version#* }" -ge 22 ]; }
 }
 
+fuzzer_links() {
+    echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return p[0] + (int)n; }' |
+        clang -x c -fsanitize=fuzzer,address,undefined -o /dev/null -
+}
+
 want gcc "a C11 compiler" has cc
 want libc6-dev "the C library's headers" sh -c 'echo "#include <stdlib.h>" | cc -E -'
 want make "make" has make
@@ -36,13 +41,23 @@ if [ "$level" != demo ]; then
     want libcmocka-dev "cmocka (tests)" pkg-config --exists cmocka
     want curl "curl (tests with nginx)" has curl
 fi
+if [ "$level" = fuzz ] || [ "$level" = ci ]; then
+    want clang "the other compiler, and the one for eBPF" has clang
+    # Debian has it apart, under a name with the version of its clang.
+    runtime=$(command -v clang >/dev/null && clang -dumpversion | cut -d . -f 1 ||
+        apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
+    want "libclang-rt-${runtime:-14}-dev" "clang's sanitizers and fuzzer" fuzzer_links
+fi
 if [ "$level" = ci ]; then
-    want clang "the other compiler" has clang
+    want libbpf-dev "libbpf (ljinspect record through eBPF)" pkg-config --exists libbpf
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
     want chromium "a browser (tests: the page of flame graphs)" has chromium
     want dpkg-dev "unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-source
+    want gcc-aarch64-linux-gnu "a cross compiler (tests on arm64)" has aarch64-linux-gnu-gcc
+    want libc6-dev-arm64-cross "the C library for arm64 (tests on arm64)" test -e /usr/aarch64-linux-gnu/include/stdlib.h
+    want qemu-user-static "an emulator (tests on arm64)" has qemu-aarch64-static
 fi
 
 [ -z "$missing" ] && exit 0

@@ -279,7 +279,7 @@ int ljinspect_getname(lua_State *L, const lua_Debug *ar, char *buffer, size_t si
 
 int ljinspect_watch(lua_State *L, const char *file, double delay, unsigned flags) {
     int error;
-    if (file == NULL) file = getenv("LJINSPECT_HOOKS_FILE");
+    if (file == NULL) file = secure_getenv("LJINSPECT_HOOKS_FILE");
     int delay_ms = DELAY_DEFAULT_MS;
     if (delay != 0) {
         if (!(delay * 1000 >= DELAY_MIN_MS && delay * 1000 <= DELAY_MAX_MS)) return LJINSPECT_ERR_ARGUMENT;

@@ -32,7 +32,7 @@ double engine_return_us(const engine_return *r) {
 }
 
 static const engine_class *wanted_class(lua_State *L, const engine_host *host) {
-    const char *wanted = getenv("LJINSPECT_ENGINE");
+    const char *wanted = secure_getenv("LJINSPECT_ENGINE");
     if (wanted == NULL || *wanted == '\0') return NULL;
     const engine_class *class = engine_named(wanted);
     if (class == NULL) host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine here", wanted);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 void out_clear(outbuf *o) {
     o->len = 0;
@@ -95,21 +94,36 @@ static void put_digits(char *to, int n, long long value) {
     }
 }
 
+static bool is_leap(int year) {
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+void out_date(char *text, long long second) {
+    static const int months[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    if (second < 0) second = 0;
+    if (second > OUT_LAST_SECOND) second = OUT_LAST_SECOND;
+    long long day = second / 86400;
+    int year = 1970, month = 0, of_day = (int)(second % 86400);
+    for (; day >= 365 + is_leap(year); year++) day -= 365 + is_leap(year);
+    for (; day >= months[month] + (month == 1 && is_leap(year)); month++)
+        day -= months[month] + (month == 1 && is_leap(year));
+    memcpy(text, "0000-00-00T00:00:00", OUT_DATE_SIZE);
+    put_digits(text, 4, year);
+    put_digits(text + 5, 2, month + 1);
+    put_digits(text + 8, 2, day + 1);
+    put_digits(text + 11, 2, of_day / 3600);
+    put_digits(text + 14, 2, of_day / 60 % 60);
+    put_digits(text + 17, 2, of_day % 60);
+}
+
 void out_time(outbuf *o, long long us) {
     static const char pattern[] = "0000-00-00T00:00:00.000000Z";
     char *text = o->date;
     long long now = us / 1000000;
     if (now != o->second || *text == '\0') { /* taking a time apart costs more than all else here */
-        time_t t = (time_t)now;
-        struct tm tm;
-        if (gmtime_r(&t, &tm) == NULL) return;
         memcpy(text, pattern, sizeof pattern);
-        put_digits(text, 4, tm.tm_year + 1900);
-        put_digits(text + 5, 2, tm.tm_mon + 1);
-        put_digits(text + 8, 2, tm.tm_mday);
-        put_digits(text + 11, 2, tm.tm_hour);
-        put_digits(text + 14, 2, tm.tm_min);
-        put_digits(text + 17, 2, tm.tm_sec);
+        out_date(text, now);
+        text[OUT_DATE_SIZE - 1] = '.';
         o->second = now;
     }
     put_digits(text + 20, 6, us % 1000000);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct outbuf {
     char *data; /* no terminating NUL unless out_terminate() has put one there */
@@ -29,6 +30,12 @@ void out_pointer(outbuf *o, const void *p);
 void out_number(outbuf *o, double n);
 /* Microseconds since 1970 as "2026-01-31T12:34:56.123456Z". */
 void out_time(outbuf *o, long long us);
+
+/* Seconds since 1970, UTC, as "2026-01-31T12:34:56" with a NUL; from 1970 to 9999. The C library's functions for that take a
+ * lock, and a child that is forked while another thread holds it has it for ever: what runs on a thread of ours uses this. */
+#define OUT_LAST_SECOND INT64_C(253402300799)
+enum { OUT_DATE_SIZE = 20 };
+void out_date(char *text, long long second);
 
 /* A JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. True if all were. */
 bool out_json_string(outbuf *o, const char *bytes, size_t n);

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "outbuf.h"
+
 enum {
     PAUSE_MS = 10,     /* between looks into the ring while lines come */
     IDLE_PAUSES = 100, /* after so many in vain the thread sleeps until it is woken */
@@ -169,14 +171,13 @@ static uint64_t count_lines(const struct iovec *part) {
 
 static void tell_drops(writer *w) {
     uint64_t dropped = atomic_load(&w->channel->dropped);
-    char text[128], when[32];
-    struct tm tm;
-    time_t now = time(NULL);
-    if (dropped == w->dropped || w->fd < 0 || gmtime_r(&now, &tm) == NULL) return;
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    int n = snprintf(text, sizeof text,
-                     w->channel->json ? "{\"v\":1,\"time\":\"%s\",\"dropped\":%llu}\n" : "%s warn %llu lines dropped\n",
-                     when, (unsigned long long)(dropped - w->dropped));
+    char text[128], when[OUT_DATE_SIZE];
+    if (dropped == w->dropped || w->fd < 0) return;
+    out_date(when, time(NULL));
+    int n =
+        snprintf(text, sizeof text,
+                 w->channel->json ? "{\"v\":1,\"time\":\"%sZ\",\"dropped\":%llu}\n" : "%sZ warn %llu lines dropped\n",
+                 when, (unsigned long long)(dropped - w->dropped));
     struct iovec part = {.iov_base = text, .iov_len = (size_t)n};
     if (write_all(w, &part, 1)) w->dropped = dropped;
 }

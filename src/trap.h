@@ -17,6 +17,13 @@
 #include "vm/vm.h"
 #include "wake.h"
 
+/* The stubs' registers, `trap_regs`, and what is done with them. */
+#if defined(__aarch64__)
+#include "trap_arm64.h"
+#else
+#include "trap_x64.h"
+#endif
+
 /* How the instruction under a trap is executed once the hit was reported. */
 typedef enum trap_how {
     TRAP_PLAIN, /* by its handler, with the operands decoded again: it never looks at its own opcode */
@@ -171,18 +178,6 @@ static inline void trap_unhush(trap_engine *e, bool was) {
     if (!was) *((uint8_t *)e->v.g + e->v.lay->g_hookmask) &= (uint8_t)~VM_HOOK_ACTIVE;
 }
 
-/* What the stubs hand over: trap_x64.S knows this layout. */
-typedef struct trap_regs {
-    char *base;
-    vm_ins *pc;
-    uint64_t a, d, op;
-    uintptr_t *dispatch;
-    uintptr_t *frame;
-    uint64_t r10, r11;
-} trap_regs;
-
-_Static_assert(sizeof(trap_regs) == 72 && offsetof(trap_regs, frame) == 48, "trap_x64.S");
-
 enum { TRAP_STACK = LUA_MINSTACK + 24 }; /* slots that a call out needs above the top */
 
 static inline uint8_t trap_mode(const trap_engine *e) {
@@ -190,14 +185,6 @@ static inline uint8_t trap_mode(const trap_engine *e) {
 }
 static inline uint8_t trap_hookmask(const trap_engine *e) {
     return vm_u8(e->v.g, e->v.lay->g_hookmask);
-}
-
-/* Decode the instruction at `pc` again for the handler of `op` (vm_x64.dasc: vm_inshook). */
-static inline void trap_decode(trap_regs *r, uint8_t op) {
-    vm_ins ins = r->pc[-1];
-    r->a = VM_INS_A(ins);
-    r->d = VM_INS_D(ins);
-    r->op = op;
 }
 
 void trap_stub(void);
@@ -218,10 +205,10 @@ uintptr_t trap_rearm_fixed(trap_regs *r);
 uintptr_t trap_wake(trap_regs *r);
 uintptr_t trap_paused(trap_regs *r);
 
-/* ---- trap_vms.c: which engine serves a VM, by its dispatch table; any thread, no lock for the reader ----------- */
+/* ---- trap_vms.c: which engine serves a VM, by what the stubs know of it (trap_vm_of()); any thread, no lock for the reader ----------- */
 bool trap_vms_add(trap_engine *e);
 void trap_vms_remove(trap_engine *e);
-trap_engine *trap_vms_find(const uintptr_t *dispatch);
+trap_engine *trap_vms_find(const void *known);
 
 /* ---- trap_place.c: where traps stand in a function -------------------------------------------------------------- */
 

@@ -34,7 +34,8 @@ trap_engine *trap_engine_of(lua_State *L) {
     const char *why;
     const vm_layout *lay = vm_learn(&why);
     char *g = vm_ptr(L, VM_L_GLREF);
-    return trap_vms_find((uintptr_t *)(void *)(g + lay->g_dispatch));
+    vm v = {.lay = lay, .g = g, .dispatch = (uintptr_t *)(void *)(g + lay->g_dispatch)};
+    return trap_vms_find(trap_vm_of(&v));
 }
 
 static void push_events(lua_State *L) {

@@ -130,7 +130,7 @@ void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
 uint32_t trap_counted_slots(const trap_engine *e, const trap_regs *r) {
     const vm_layout *lay = e->v.lay;
     vm_ins ins = r->pc[-1];
-    uint32_t results = (uint32_t)r->frame[VM_CFRAME_MULTRES] - 1;
+    uint32_t results = vm_cframe_results(r->frame);
     if (lay->name[VM_INS_OP(ins)] == VM_UCLO) ins = r->pc[VM_INS_J(ins)];
     switch (lay->name[VM_INS_OP(ins)]) {
     case VM_CALLM: return VM_INS_A(ins) + VM_INS_C(ins) + results + 2;
@@ -230,7 +230,7 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
 
 /* `hooked`: LuaJIT's own hooks were run for the instruction to come. */
 static uintptr_t rearm(trap_regs *r, bool hooked) {
-    trap_engine *e = trap_vms_find(r->dispatch);
+    trap_engine *e = trap_vms_find(r->vm);
     trap_step_finish(e);
     if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
         lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
@@ -240,7 +240,7 @@ static uintptr_t rearm(trap_regs *r, bool hooked) {
     }
     /* The instruction to come was fetched while the traps were out. */
     if (r->op < e->v.lay->static_len && trap_is_trap(e, VM_INS_OP(r->pc[-1]))) r->op = VM_INS_OP(r->pc[-1]);
-    return r->dispatch[hooked && r->op < e->v.lay->static_len ? e->v.lay->static_at + r->op : r->op];
+    return e->v.dispatch[hooked && r->op < e->v.lay->static_len ? e->v.lay->static_at + r->op : r->op];
 }
 
 uintptr_t trap_rearm(trap_regs *r) {
@@ -351,7 +351,7 @@ static void note_return(trap_engine *e, const trap_regs *r, const trap_place *p,
     e->leaving = (engine_return){.tail_call = p->leaves == VM_CALLT || p->leaves == VM_CALLMT,
                                  .timed = began != 0,
                                  .ticks = ticks_between(began, now)};
-    if (p->leaves == VM_RETM) e->leaving.n = fixed + (int)(uint32_t)r->frame[VM_CFRAME_MULTRES] - 1;
+    if (p->leaves == VM_RETM) e->leaving.n = fixed + (int)vm_cframe_results(r->frame);
     if (p->leaves == VM_RET || p->leaves == VM_RET1) e->leaving.n = fixed - 1;
     e->leaving_slot = VM_INS_A(ins);
 }
@@ -399,7 +399,7 @@ static bool report_all(trap_engine *e, lua_State *L, trap_regs *r, trap_place **
 
 uintptr_t trap_enter(trap_regs *r) {
     int saved_errno = errno;
-    trap_engine *e = trap_vms_find(r->dispatch);
+    trap_engine *e = trap_vms_find(r->vm);
     const vm_layout *lay = e->v.lay; /* a VM whose slots lead here has an engine */
     lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
     trap_step_finish(e);

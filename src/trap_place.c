@@ -31,7 +31,7 @@ static int64_t target(const vm_ins *code, uint32_t i) {
 }
 
 /*
- * vm_x64.dasc: every use of PC_OP. The operators hand their opcode to lj_meta_*, GGET and GSET tell themselves from
+ * vm_x64.dasc: every use of PC_OP; vm_arm64.dasc looks at fewer, for there INS holds the opcode we give it. The operators hand their opcode to lj_meta_*, GGET and GSET tell themselves from
  * TGETS and TSETS by it, ISNEXT rewrites itself and its ITERN.
  */
 trap_how trap_how_of(const vm_layout *lay, const vm_ins *code, uint32_t size, uint32_t index) {

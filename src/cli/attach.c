@@ -58,5 +58,8 @@ int attach_vms(target *t, const char *name, remote_vms *vms) {
             "%s: there is a LuaJIT of a build that is not understood (LuaJIT 2.1 in GC64 mode since 2022 is)", name);
     }
     if (vms->none_readable) return cli_fail(ATTACH_NO_LUAJIT, "%s: its memory cannot be read", name);
+    if (vms->partial)
+        return cli_fail(ATTACH_NO_LUAJIT, "%s: no LuaJIT VM was found; its mappings are too large to be searched whole",
+                        name);
     return cli_fail(ATTACH_NO_LUAJIT, "%s: no LuaJIT VM was found (LuaJIT 2.1 in GC64 mode is looked for)", name);
 }

@@ -144,6 +144,7 @@ static uint32_t child(profile *p, uint32_t parent, uint32_t frame) {
 
 bool profile_add(profile *p, const uint32_t *frames, size_t n, uint64_t count) {
     uint32_t at = 0;
+    if (count > UINT64_MAX - p->samples) return false;
     for (size_t i = 0; i < n; i++) {
         at = child(p, at, frames[i]);
         if (at == UINT32_MAX) return false;

@@ -48,7 +48,7 @@ void profile_free(profile *p);
 uint32_t profile_frame_id(profile *p, frame_kind kind, const char *where, const char *name);
 /* Give a function that has none the name by which it was called. False: no memory. */
 bool profile_name(profile *p, uint32_t frame, const char *name);
-/* Count a stack, the outermost frame first. False: no memory. */
+/* Count a stack, the outermost frame first. False: no memory, or too many samples to be counted. */
 bool profile_add(profile *p, const uint32_t *frames, size_t n, uint64_t count);
 
 /* "work@app.lua:10", "[C] gsub", "app.lua:14" or "(garbage collector)". */

@@ -134,7 +134,7 @@ static bool read_stack(profile *p, char *line, uint32_t *path, const char **why)
         }
         label = next;
     }
-    *why = "no memory";
+    *why = count > UINT64_MAX - p->samples ? "the counts are too large" : "no memory";
     return profile_add(p, path, n, count);
 }
 

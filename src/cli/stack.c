@@ -30,7 +30,7 @@ static const char HELP[] = "Usage: ljinspect stack [OPTION...] PID\n"
                            "  sudo ljinspect stack 4711\n"
                            "\n" ATTACH_STATUSES;
 
-enum { FRAMES_LIMIT = 60000, COROUTINES_MAX = 100000, OBJECTS_MAX = 200000000, VALUE_MAX = 128 };
+enum { COROUTINE_MS = 5000, FRAMES_LIMIT = 60000, COROUTINES_MAX = 100000, OBJECTS_MAX = 200000000, VALUE_MAX = 128 };
 
 typedef struct request {
     bool all, locals, json;
@@ -180,6 +180,7 @@ static char *write_coroutine(target *t, const remote_vm *vm, uint64_t address, c
     char *text = NULL, name[40];
     size_t size;
     target_forget(t);
+    target_limit(t, COROUTINE_MS);
     if (!remote_read_thread(t, vm, address, &th)) return NULL;
     if (remote_sample_thread(t, vm, &th, r->max_frames, s) != SAMPLE_OK) return NULL;
     FILE *out = open_memstream(&text, &size);
@@ -194,7 +195,7 @@ static char *write_coroutine(target *t, const remote_vm *vm, uint64_t address, c
     }
     write_stack(out, t, vm, s, r);
     if (r->json) fputc('}', out);
-    if (fclose(out) == 0) return text;
+    if (fclose(out) == 0 && !target_late(t)) return text;
     free(text);
     return NULL;
 }
@@ -214,6 +215,7 @@ static size_t print_coroutines(target *t, const remote_vm *vm, const request *r,
         free(once);
         free(twice);
     }
+    target_limit(t, 0);
     if (!whole) fputs("ljinspect: the list of coroutines changed while it was read; some may be missing\n", stderr);
     remote_free_frames(&s.frames);
     free(c.list);

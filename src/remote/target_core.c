@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/procfs.h>
 #include <sys/stat.h>
 #include <sys/user.h>
@@ -17,17 +16,19 @@
 
 #include "target_ops.h"
 
-enum { MAX_SEGMENTS = 65536, MAX_THREADS = 1024, MAX_FILES = 4096 };
+enum { MAX_THREADS = 1024, MAX_FILES = 4096, MAX_NOTES = 64 << 20 /* bytes */ };
 
 typedef struct segment {
     uint64_t start, size; /* in memory */
     uint64_t offset;      /* in the file, of the first byte that is there */
     uint64_t in_file;     /* bytes that are there */
+    unsigned flags;
 } segment;
 
 typedef struct mapped_file {
     uint64_t start, end, offset;
     int fd;
+    bool owned; /* else one before it has the same */
 } mapped_file;
 
 typedef struct core_thread {
@@ -36,10 +37,9 @@ typedef struct core_thread {
 } core_thread;
 
 typedef struct core {
-    void *memory;
-    const unsigned char *bytes; /* the same */
-    size_t size;
-    segment *segments;
+    int fd;
+    uint64_t size;
+    segment *segments; /* ascending, none overlap */
     size_t n_segments;
     mapped_file *files;
     size_t n_files;
@@ -48,25 +48,39 @@ typedef struct core {
     pid_t pid;
 } core;
 
-/* What lies at `offset`; NULL where the file is not so long. */
-static const void *part(const core *c, uint64_t offset, uint64_t size) {
-    return offset <= c->size && size <= c->size - offset ? c->bytes + offset : NULL;
+/* Copy what lies at `offset`. The file may become shorter while it is read: it is not mapped. */
+static bool part(const core *c, uint64_t offset, void *to, size_t size) {
+    char *out = to;
+    if (offset > c->size || size > c->size - offset) return false;
+    while (size > 0) {
+        ssize_t n = pread(c->fd, out, size, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        out += n;
+        offset += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return true;
 }
 
 /* ---- Memory ---- */
 
 static size_t read_segments(const core *c, uint64_t from, void *to, size_t len) {
-    for (size_t i = 0; i < c->n_segments; i++) {
-        const segment *s = &c->segments[i];
-        if (from < s->start || from - s->start >= s->in_file) continue;
-        uint64_t left = s->in_file - (from - s->start);
-        size_t n = len < left ? len : (size_t)left;
-        const void *bytes = part(c, s->offset + (from - s->start), n);
-        if (bytes == NULL) return 0;
-        memcpy(to, bytes, n);
-        return n;
+    size_t low = 0, high = c->n_segments;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c->segments[middle].start <= from) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
-    return 0;
+    if (low == 0) return 0;
+    const segment *s = &c->segments[low - 1];
+    if (from - s->start >= s->in_file) return 0;
+    uint64_t left = s->in_file - (from - s->start);
+    size_t n = len < left ? len : (size_t)left;
+    return part(c, s->offset + (from - s->start), to, n) ? n : 0;
 }
 
 static size_t read_files(const core *c, uint64_t from, void *to, size_t len) {
@@ -75,9 +89,10 @@ static size_t read_files(const core *c, uint64_t from, void *to, size_t len) {
         if (f->fd < 0 || from < f->start || from >= f->end) continue;
         uint64_t left = f->end - from;
         size_t n = len < left ? len : (size_t)left;
-        memset(to, 0, n); /* what a mapping has behind the end of its file */
         ssize_t got = pread(f->fd, to, n, (off_t)(f->offset + (from - f->start)));
-        return got > 0 ? n : 0;
+        if (got <= 0) return 0;
+        memset((char *)to + got, 0, n - (size_t)got); /* what a mapping has behind the end of its file */
+        return n;
     }
     return 0;
 }
@@ -120,16 +135,20 @@ static void add_thread(core *c, const void *note, size_t size) {
 }
 #endif
 
-/* The file of a mapping: `exe` where its name ends like that, else the one the core names. */
+/* The file of a mapping: `exe` where its name ends like that, else the one the core names. A core may name anything, a
+ * device whose opening has consequences included: what it is is seen before it is opened. */
 static int open_mapped(const char *name, const char *exe) {
     const char *last = strrchr(name, '/'), *exe_last = exe != NULL ? strrchr(exe, '/') : NULL;
     if (exe != NULL && strcmp(last != NULL ? last + 1 : name, exe_last != NULL ? exe_last + 1 : exe) == 0) name = exe;
     struct stat st;
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
-        close(fd);
-        fd = -1;
+    char itself[32];
+    int fd = -1, place = open(name, O_PATH | O_CLOEXEC);
+    if (place < 0) return -1;
+    if (fstat(place, &st) == 0 && S_ISREG(st.st_mode)) {
+        snprintf(itself, sizeof itself, "/proc/self/fd/%d", place);
+        fd = open(itself, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     }
+    close(place);
     return fd;
 }
 
@@ -149,10 +168,9 @@ static void add_files(core *c, const char *note, size_t size, const char *exe) {
         size_t len = strnlen(name, (size_t)(end - name));
         if (len == (size_t)(end - name)) break;
         memcpy(entry, note + sizeof head + i * sizeof entry, sizeof entry);
-        bool again = strcmp(name, previous_name) == 0 && previous >= 0;
-        int fd = again ? fcntl(previous, F_DUPFD_CLOEXEC, 0) : open_mapped(name, exe);
-        c->files[c->n_files++] = (mapped_file){entry[0], entry[1], entry[2] * head[1], fd};
-        previous = fd;
+        bool again = i > 0 && strcmp(name, previous_name) == 0;
+        if (!again) previous = open_mapped(name, exe);
+        c->files[c->n_files++] = (mapped_file){entry[0], entry[1], entry[2] * head[1], previous, !again};
         previous_name = name;
         name += len + 1;
     }
@@ -199,27 +217,29 @@ static bool add_segments(target *t, const Elf64_Phdr *headers, size_t n) {
         uint64_t here = h.p_offset < c->size ? c->size - h.p_offset : 0;
         if (h.p_filesz > h.p_memsz) h.p_filesz = h.p_memsz;
         c->segments[c->n_segments++] =
-            (segment){h.p_vaddr, h.p_memsz, h.p_offset, h.p_filesz < here ? h.p_filesz : here};
+            (segment){h.p_vaddr, h.p_memsz, h.p_offset, h.p_filesz < here ? h.p_filesz : here, h.p_flags};
     }
     qsort(c->segments, c->n_segments, sizeof *c->segments, by_start);
+    size_t kept = 0;
+    uint64_t end = 0;
+    for (size_t i = 0; i < c->n_segments; i++) {
+        if (c->segments[i].start < end) continue; /* overlaps: no kernel wrote that */
+        end = c->segments[i].start + c->segments[i].size;
+        c->segments[kept++] = c->segments[i];
+    }
+    c->n_segments = kept;
     return true;
 }
 
-static bool add_maps(target *t, const Elf64_Phdr *headers, size_t n) {
+static bool add_maps(target *t) {
     const core *c = t->own;
-    uint64_t end = 0;
     for (size_t i = 0; i < c->n_segments; i++) {
         const segment *s = &c->segments[i];
-        if (s->start < end) continue; /* overlaps: no kernel wrote that */
-        end = s->start + s->size;
-        unsigned flags = 0;
-        for (size_t k = 0; k < n; k++)
-            if (headers[k].p_type == PT_LOAD && headers[k].p_vaddr == s->start) flags = headers[k].p_flags;
         target_map m = {.start = s->start,
-                        .end = end,
-                        .readable = (flags & PF_R) != 0,
-                        .writable = (flags & PF_W) != 0,
-                        .executable = (flags & PF_X) != 0,
+                        .end = s->start + s->size,
+                        .readable = (s->flags & PF_R) != 0,
+                        .writable = (s->flags & PF_W) != 0,
+                        .executable = (s->flags & PF_X) != 0,
                         .path = strdup(file_name_at(c, s->start))};
         if (m.path == NULL || !target_add_map(t, m)) return false;
     }
@@ -228,22 +248,40 @@ static bool add_maps(target *t, const Elf64_Phdr *headers, size_t n) {
 
 /* ---- Opening ---- */
 
+static bool read_all_notes(core *c, const Elf64_Phdr *headers, size_t n, const char *exe) {
+    uint64_t room = MAX_NOTES;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t size = headers[i].p_filesz;
+        if (headers[i].p_type != PT_NOTE || size == 0 || size > room) continue;
+        char *notes = malloc(size);
+        if (notes == NULL) return false;
+        room -= size;
+        if (part(c, headers[i].p_offset, notes, size)) read_notes(c, notes, size, exe);
+        free(notes);
+    }
+    return true;
+}
+
 static target_error read_core(target *t, const char *exe) {
     core *c = t->own;
-    const Elf64_Ehdr *head = part(c, 0, sizeof *head);
-    if (head == NULL || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64)
+    Elf64_Ehdr head;
+    if (!part(c, 0, &head, sizeof head) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+        head.e_ident[EI_CLASS] != ELFCLASS64)
         return TARGET_BAD_FILE;
-    if (head->e_type != ET_CORE || head->e_machine != EM_X86_64 || head->e_phentsize != sizeof(Elf64_Phdr))
+    if (head.e_type != ET_CORE || head.e_machine != EM_X86_64 || head.e_phentsize != sizeof(Elf64_Phdr) ||
+        head.e_phnum == 0)
         return TARGET_BAD_FILE;
-    const Elf64_Phdr *headers = part(c, head->e_phoff, (uint64_t)head->e_phnum * sizeof *headers);
-    if (headers == NULL || head->e_phnum == 0 || head->e_phoff % _Alignof(Elf64_Phdr) != 0) return TARGET_BAD_FILE;
-    if (!add_segments(t, headers, head->e_phnum)) return TARGET_NO_MEMORY;
-    for (size_t i = 0; i < head->e_phnum; i++) {
-        const char *notes = headers[i].p_type == PT_NOTE ? part(c, headers[i].p_offset, headers[i].p_filesz) : NULL;
-        if (notes != NULL) read_notes(c, notes, headers[i].p_filesz, exe);
+    Elf64_Phdr *headers = calloc(head.e_phnum, sizeof *headers);
+    if (headers == NULL) return TARGET_NO_MEMORY;
+    target_error error = TARGET_NO_MEMORY;
+    if (!part(c, head.e_phoff, headers, head.e_phnum * sizeof *headers)) {
+        error = TARGET_BAD_FILE;
+    } else if (add_segments(t, headers, head.e_phnum) && read_all_notes(c, headers, head.e_phnum, exe) && add_maps(t)) {
+        error = TARGET_OK;
     }
     if (c->n_threads > 0) t->pid = c->threads[0].id;
-    return add_maps(t, headers, head->e_phnum) ? TARGET_OK : TARGET_NO_MEMORY;
+    free(headers);
+    return error;
 }
 
 static size_t core_threads(target *t, pid_t *ids, size_t max) {
@@ -280,11 +318,26 @@ static bool core_thread_runs(target *t, pid_t thread, uint64_t *count) {
     return thread_of(t, thread) != NULL;
 }
 
+/* What the core has, or the files that it names. */
 static bool core_touched(target *t, uint64_t from, size_t len) {
-    (void)t;
-    (void)from;
-    (void)len;
-    return true;
+    const core *c = t->own;
+    size_t low = 0, high = c->n_segments; /* to the first that begins behind */
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c->segments[middle].start < from + len) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (size_t i = low; i > 0 && c->segments[i - 1].start + c->segments[i - 1].size > from; i--) {
+        const segment *s = &c->segments[i - 1];
+        if (s->in_file > 0 && s->start + s->in_file > from) return true;
+    }
+    const target_map *m = target_map_at(t, from);
+    for (size_t i = 0; m != NULL && m->path[0] != '\0' && i < c->n_files; i++)
+        if (c->files[i].fd >= 0 && c->files[i].start < from + len && c->files[i].end > from) return true;
+    return false;
 }
 
 static bool core_lives(target *t) {
@@ -312,8 +365,8 @@ static void core_close(target *t) {
     core *c = t->own;
     if (c == NULL) return;
     for (size_t i = 0; i < c->n_files; i++)
-        if (c->files[i].fd >= 0) close(c->files[i].fd);
-    if (c->memory != NULL) munmap(c->memory, c->size);
+        if (c->files[i].owned && c->files[i].fd >= 0) close(c->files[i].fd);
+    if (c->fd >= 0) close(c->fd);
     free(c->segments);
     free(c->files);
     free(c->threads);
@@ -332,27 +385,13 @@ static const target_ops CORE = {.read = core_read,
                                 .resume = core_resume,
                                 .close = core_close};
 
-static target_error map_core(core *c, const char *path) {
+static target_error open_core(core *c, const char *path) {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) return TARGET_FAILED;
-    target_error error = TARGET_FAILED;
-    if (fstat(fd, &st) == 0) {
-        error = TARGET_BAD_FILE;
-        if (S_ISREG(st.st_mode) && st.st_size > 0) {
-            void *memory = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-            error = memory == MAP_FAILED ? TARGET_FAILED : TARGET_OK;
-            if (error == TARGET_OK) {
-                c->memory = memory;
-                c->bytes = memory;
-                c->size = (size_t)st.st_size;
-            }
-        }
-    }
-    int kept = errno;
-    close(fd);
-    errno = kept;
-    return error;
+    c->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (c->fd < 0 || fstat(c->fd, &st) != 0) return TARGET_FAILED;
+    if (!S_ISREG(st.st_mode) || st.st_size <= 0) return TARGET_BAD_FILE;
+    c->size = (uint64_t)st.st_size;
+    return TARGET_OK;
 }
 
 target *target_open_core(const char *path, const char *exe, target_error *error) {
@@ -361,7 +400,7 @@ target *target_open_core(const char *path, const char *exe, target_error *error)
     if (t == NULL) return NULL;
     t->own = calloc(1, sizeof(core));
     if (t->own != NULL) {
-        *error = map_core(t->own, path);
+        *error = open_core(t->own, path);
         if (*error == TARGET_OK) *error = read_core(t, exe);
     }
     if (*error == TARGET_OK) return t;

@@ -2,6 +2,9 @@
  * A process. Memory comes from process_vm_readv(), which needs no stop. A thread is stopped only to get at its registers:
  * PTRACE_SEIZE and PTRACE_INTERRUPT send no signal, and PTRACE_DETACH follows within microseconds, so that a signal that
  * the process gets meanwhile is not held up.
+ *
+ * Whatever ends this process lets the thread go: the kernel detaches what a process traces when it ends. What only stops
+ * it would not, and a signal that the thread is about to get would be lost with us: signals to us wait while it stands.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,7 +28,9 @@
 #include "target_ops.h"
 
 typedef struct live {
-    bool urgent;  /* our own priority was raised */
+    bool urgent; /* our own priority was raised */
+    bool deaf;   /* signals to us are blocked; `mask` is what was blocked before */
+    sigset_t mask;
     int pagemap;  /* file of /proc; -1: it cannot be read */
     int pidfd;    /* refers to this process whoever has its number later; -1: the kernel has none */
     pid_t thread; /* the one that is stopped, or that we wait for; 0: none */
@@ -51,7 +56,7 @@ static size_t live_read(target *t, uint64_t from, void *to, size_t len) {
 
 /* proc(5), pagemap: a word for each page; the highest bits are for pages in memory and in swap. */
 static bool live_touched(target *t, uint64_t from, size_t len) {
-    enum { PAGES_MAX = 258 };
+    enum { PAGES_MAX = (64 << 20) / TARGET_PAGE + 2 };
     uint64_t entries[PAGES_MAX], first = from / TARGET_PAGE, last = (from + len - 1) / TARGET_PAGE;
     const live *l = t->own;
     size_t n = last - first + 1;
@@ -63,8 +68,11 @@ static bool live_touched(target *t, uint64_t from, size_t len) {
     return false;
 }
 
+static void settle(target *t);
+
 static bool live_lives(target *t) {
     const live *l = t->own;
+    settle(t);
     struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
     if (l->pidfd >= 0) return poll(&p, 1, 0) == 0;
     return kill(t->pid, 0) == 0 || errno == EPERM;
@@ -154,7 +162,7 @@ static bool live_thread_runs(target *t, pid_t thread, uint64_t *count) {
 /* ---- Stopping one ---- */
 
 #ifdef __x86_64__
-static bool get_regs(pid_t thread, target_regs *regs) {
+bool target_traced_regs(pid_t thread, target_regs *regs) {
     struct user_regs_struct r;
     if (ptrace(PTRACE_GETREGS, thread, NULL, &r) != 0) return false;
     *regs = (target_regs){
@@ -162,7 +170,7 @@ static bool get_regs(pid_t thread, target_regs *regs) {
     return true;
 }
 #else
-static bool get_regs(pid_t thread, target_regs *regs) {
+bool target_traced_regs(pid_t thread, target_regs *regs) {
     (void)thread;
     (void)regs;
     errno = ENOSYS;
@@ -184,7 +192,7 @@ static bool wait_stopped(target *t) {
             l->stopped = true;
             t->stopped_at = ran; /* it may have stood since it was last seen not to */
             /* With an event it stands because of us; else a signal is about to be delivered. */
-            if (status >> 16 == 0 && WSTOPSIG(status) != SIGTRAP) l->signal = WSTOPSIG(status);
+            if (status >> 16 == 0) l->signal = WSTOPSIG(status);
             return true;
         }
         ran = now;
@@ -201,18 +209,34 @@ static bool wait_stopped(target *t) {
 }
 
 /* Nobody is to take the processor from us while a thread stands. Only root may ask for that; others sleep before, so that
- * a new slice of time begins. */
+ * a new slice of time begins. Signals wait. */
 static void hurry(live *l) {
     const struct sched_param p = {.sched_priority = 1};
+    sigset_t all;
+    sigfillset(&all);
+    l->deaf = sigprocmask(SIG_SETMASK, &all, &l->mask) == 0;
     if (sched_getscheduler(0) != SCHED_OTHER) return;
     l->urgent = sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p) == 0;
     if (!l->urgent) nanosleep(&(struct timespec){.tv_nsec = 1500000}, NULL);
 }
 
+/* As long as a thread may still come to stand, this process must not be stopped itself. */
 static void calm_down(live *l) {
     const struct sched_param p = {.sched_priority = 0};
+    int kept = errno;
     if (l->urgent) sched_setscheduler(0, SCHED_OTHER, &p);
     l->urgent = false;
+    if (l->deaf) {
+        sigset_t mask = l->mask;
+        if (l->thread != 0) {
+            sigaddset(&mask, SIGTSTP);
+            sigaddset(&mask, SIGTTIN);
+            sigaddset(&mask, SIGTTOU);
+        }
+        sigprocmask(SIG_SETMASK, &mask, NULL);
+        l->deaf = l->thread != 0;
+    }
+    errno = kept;
 }
 
 /* The longest of the stops since live_stop() counts. */
@@ -221,28 +245,46 @@ static void note_stop(target *t) {
     if (ns > t->stopped_ns) t->stopped_ns = ns;
 }
 
+/* A thread that was killed meanwhile cannot be detached: it stays ours until it has been waited for, and whoever started
+ * it does not hear of its end before. */
 static void let_go(target *t) {
     live *l = t->own;
-    ptrace(PTRACE_DETACH, l->thread, NULL, other_pointer((uint64_t)l->signal));
-    l->thread = 0;
+    if (ptrace(PTRACE_DETACH, l->thread, NULL, other_pointer((uint64_t)l->signal)) == 0 || errno != ESRCH)
+        l->thread = 0;
     l->stopped = false;
     l->signal = 0;
     note_stop(t);
     calm_down(l);
 }
 
+/* What was left behind: a thread that did not come out of the kernel when it was to stop, and may have come since, or one
+ * that was killed. */
+static void settle(target *t) {
+    live *l = t->own;
+    int status;
+    if (l->thread == 0 || l->stopped) return;
+    pid_t got = waitpid(l->thread, &status, __WALL | WNOHANG);
+    if (got == 0 || (got < 0 && errno == EINTR)) return;
+    if (got == l->thread && WIFSTOPPED(status)) {
+        l->signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
+        let_go(t);
+        return;
+    }
+    l->thread = 0;
+    calm_down(l);
+}
+
 static bool live_stop(target *t, pid_t thread, target_regs *regs) {
     live *l = t->own;
-    if (l->thread != 0) { /* that did not come out of the kernel in time */
-        if (!wait_stopped(t)) return false;
-        let_go(t);
+    settle(t);
+    if (l->thread != 0) { /* it does not come out of the kernel yet */
+        errno = ETIMEDOUT;
+        return false;
     }
     errno = 0;
     hurry(l);
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) {
-        int reason = errno;
         calm_down(l);
-        errno = reason;
         return false;
     }
     l->thread = thread;
@@ -250,7 +292,7 @@ static bool live_stop(target *t, pid_t thread, target_regs *regs) {
     t->stopped_ns = 0;
     bool asked = ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) == 0 || errno == ESRCH;
     bool stands = asked && wait_stopped(t);
-    if (stands && get_regs(thread, regs)) return true;
+    if (stands && target_traced_regs(thread, regs)) return true;
     int reason = errno;
     if (stands) let_go(t);
     calm_down(l);
@@ -270,21 +312,23 @@ static bool live_run_on(target *t, unsigned us, target_regs *regs) {
     nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
     t->stopped_at = target_now_ns();
     if (ptrace(PTRACE_INTERRUPT, l->thread, NULL, NULL) != 0 && errno != ESRCH) return false;
-    return wait_stopped(t) && get_regs(l->thread, regs);
+    return wait_stopped(t) && target_traced_regs(l->thread, regs);
 }
 
 static void live_resume(target *t) {
     live *l = t->own;
     if (l->stopped) let_go(t);
+    settle(t);
     calm_down(l);
 }
 
 /* ---- Opening ---- */
 
 static void live_close(target *t) {
-    const live *l = t->own;
+    live *l = t->own;
     if (l == NULL) return;
     live_resume(t);
+    if (l->deaf) sigprocmask(SIG_SETMASK, &l->mask, NULL);
     if (l->pidfd >= 0) close(l->pidfd);
     if (l->pagemap >= 0) close(l->pagemap);
     free(t->own);
@@ -302,12 +346,13 @@ static const target_ops LIVE = {.read = live_read,
                                 .resume = live_resume,
                                 .close = live_close};
 
-/* Whether memory can be read; the first word of some mapping is as good as any. */
+/* Whether memory can be read; the first word of some mapping is as good as any, but one that was never written to would
+ * be made for it. */
 static target_error try_reading(target *t) {
-    for (size_t i = 0; i < t->n_maps; i++) {
-        const target_map *m = &t->maps[i];
+    for (size_t k = 0; k < 2 * t->n_maps; k++) { /* files first */
+        const target_map *m = &t->maps[k % t->n_maps];
         uint64_t word;
-        if (!m->readable || m->path[0] == '[') continue;
+        if (!m->readable || m->path[0] == '[' || (m->path[0] == '\0') != (k >= t->n_maps)) continue;
         if (live_read(t, m->start, &word, sizeof word) == sizeof word) return TARGET_OK;
         if (errno == EPERM || errno == EACCES) return TARGET_NO_PERMISSION;
         if (errno == ESRCH) return TARGET_NO_PROCESS;

@@ -5,9 +5,14 @@
 
 /* Larger mappings are reserved address space. */
 #define MAPPING_MAX (UINT64_C(1) << 40)
+/* Seeing that memory was never touched takes half a second for so much of it: after that, the rest of large mappings is
+ * left out. */
+#define LARGE (UINT64_C(4) << 30)
+#define UNTOUCHED_MAX (UINT64_C(1) << 40)
 
 enum {
     CHUNK = 1 << 20,
+    SPAN = 64 << 20,
     GAP_MIN = 0x60, /* from the main thread to global_State: the size of lua_State, with what builds add to it */
     GAP_MAX = 0x100,
     STACK_MAX = 64 << 20,
@@ -155,11 +160,28 @@ static bool add_vm(target *t, remote_vms *found, uint64_t main, uint64_t g) {
 static bool scan(target *t, const target_map *m, char *chunk, remote_vms *found) {
     enum { EMPTY_MAX = 64, PAGE = 4096 };
     unsigned empty = 0;
+    uint64_t known = m->start; /* where something was touched until here */
     for (uint64_t at = m->start; at < m->end && empty < EMPTY_MAX;) {
         uint64_t left = m->end - at;
+        /* What was read is touched by now: a page that the piece before has reached into says nothing. */
+        uint64_t fresh = (at + PAGE - 1) & ~(uint64_t)(PAGE - 1), ahead = m->end > fresh ? m->end - fresh : 0;
         size_t want = left < CHUNK ? (size_t)left : CHUNK;
-        if (!target_touched(t, at, want)) {
-            at += want;
+        if (fresh >= known) {
+            size_t span = ahead < SPAN ? (size_t)ahead : SPAN;
+            if (!target_touched(t, fresh, span)) {
+                at = fresh + span;
+                found->untouched += span;
+                if (m->end - m->start > LARGE && found->untouched > UNTOUCHED_MAX) {
+                    found->partial = true;
+                    break;
+                }
+                continue;
+            }
+            known = fresh + span;
+        }
+        size_t piece = ahead < CHUNK ? (size_t)ahead : CHUNK;
+        if (piece > 0 && !target_touched(t, fresh, piece)) {
+            at = fresh + piece;
             continue;
         }
         size_t got = target_read_bulk(t, at, chunk, want);
@@ -188,10 +210,11 @@ bool remote_find_vms(target *t, remote_vms *found) {
     *found = (remote_vms){0};
     char *chunk = malloc(CHUNK);
     bool ok = chunk != NULL;
-    for (size_t i = 0; ok && i < n; i++) {
-        const target_map *m = &maps[i];
+    for (size_t k = 0; ok && k < 2 * n; k++) { /* the large ones last */
+        const target_map *m = &maps[k % n];
         if (!m->readable || !m->writable || m->shared || strncmp(m->path, "[stack", 6) == 0) continue;
-        if (m->end - m->start > MAPPING_MAX) continue;
+        uint64_t size = m->end - m->start;
+        if (size > MAPPING_MAX || (size > LARGE) != (k >= n)) continue;
         ok = scan(t, m, chunk, found);
     }
     found->none_readable = found->scanned == 0;

@@ -33,6 +33,8 @@ typedef struct remote_vms {
     unsigned unknown;   /* things like VMs, of a build that is not understood */
     bool too_many;      /* more than REMOTE_VMS_MAX */
     uint64_t scanned;   /* bytes */
+    uint64_t untouched; /* bytes that were not looked at, for they were never written to */
+    bool partial;       /* there is more address space, never touched as a rule, than was looked at */
     bool none_readable; /* no memory could be read at all */
 } remote_vms;
 

@@ -27,6 +27,9 @@ check "ps of all" eval 'status 0 "$ljinspect" ps && contains "$output" "luajit -
 heap=$("$ljinspect" ps --json "$pid" | valid_json 1.heap_bytes 1.vms 1.pid 1.vms_with_jit_on)
 check "ps --json" same "$pid" "$(sed -n 3p <<<"$heap")"
 check "the heap holds the strings" [ "$(head -n 1 <<<"$heap")" -gt 500000 ]
+for command in "ps $pid" "stack $pid" --help; do
+    check "$command, printed to a full device, is a failure" eval '! "$ljinspect" $command >/dev/full 2>"$work/said" && grep -q "No space" "$work/said"'
+done
 check "a waiting process is not stopped" eval 'status 0 "$ljinspect" stack "$pid"; [ "${output/stopped for/}" = "$output" ]'
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
     other() { setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "$@"; }
@@ -62,6 +65,21 @@ check "one that has not begun" contains "$output" "(not started):"
 check "one that failed" contains "$output" "(dead, of an error):"
 json=$("$ljinspect" stack --all --locals --json "$pid" | valid_json 1.stacks.# 1.stacks.1.status 1.stacks.1.frames.1.name)
 check "JSON has them all" same "$(printf '5\nrunning\nread')" "$json"
+stop "$pid"
+
+# Address space that a process has reserved and hardly touched is not made real by looking at it: page tables stay small.
+start luajit -e '
+local ffi = require "ffi"
+ffi.cdef "void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset);"
+for at = 1, 3 do -- 8 GB each, apart from each other; in two of them something was written
+    local m = ffi.cast("uint8_t *", ffi.C.mmap(ffi.cast("void *", at * 0x1000000000ULL), 0x200000000ULL, 3, 0x4022, -1, 0))
+    if at > 1 then m[4096 * at] = 1 end
+end
+print "." io.flush() io.read()'
+wait_for . || exit 1
+check "reserved memory is searched" status 0 timeout 20 "$ljinspect" ps "$pid"
+tables=$(sed -n 's/^VmPTE:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
+check "and stays untouched ($tables kB of page tables)" [ "$tables" -lt 2000 ]
 stop "$pid"
 
 # A process that ends while it is looked at, again and again.

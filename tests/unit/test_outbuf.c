@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "alloc.h"
 #include "outbuf.h"
@@ -67,6 +68,25 @@ static void times_are_written_in_utc(void **state) {
     out_char(&o, ' ');
     out_time(&o, 1000000000LL * 1000000 + 999999);
     assert_string_equal(text(), "1970-01-01T00:00:00.000000Z 2001-09-09T01:46:40.000042Z 2001-09-09T01:46:40.999999Z");
+}
+
+/* As the C library has it, on days of all kinds. */
+static void dates_are_those_of_the_calendar(void **state) {
+    (void)state;
+    for (int64_t second = 0; second < OUT_LAST_SECOND; second += 86400 * 13 + 3607 + second / 5000) {
+        char expected[32], date[OUT_DATE_SIZE];
+        time_t t = (time_t)second;
+        struct tm tm;
+        assert_non_null(gmtime_r(&t, &tm));
+        strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%S", &tm);
+        out_date(date, second);
+        assert_string_equal(date, expected);
+    }
+    char date[OUT_DATE_SIZE];
+    out_date(date, OUT_LAST_SECOND + 5);
+    assert_string_equal(date, "9999-12-31T23:59:59");
+    out_date(date, -1);
+    assert_string_equal(date, "1970-01-01T00:00:00");
 }
 
 static const char *json(const char *bytes, size_t n, bool valid) {
@@ -190,6 +210,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(numbers_are_written_as_lua_writes_them, setup, teardown),
         cmocka_unit_test_setup_teardown(times_are_written_in_utc, setup, teardown),
+        cmocka_unit_test_setup_teardown(dates_are_those_of_the_calendar, setup, teardown),
         cmocka_unit_test_setup_teardown(json_strings_are_json_whatever_the_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(texts_stay_on_their_line, setup, teardown),
         cmocka_unit_test_setup_teardown(no_character_is_cut_in_two, setup, teardown),

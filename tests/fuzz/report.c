@@ -1,0 +1,132 @@
+#include "report.h"
+
+/* The subcommand as it is, with its functions in reach. */
+#include "../../src/cli/stack.c" /* NOLINT(bugprone-suspicious-include) */
+
+#include <stdarg.h>
+
+#include "../../src/cli/profile.h"
+#include "../../src/cli/recorder.h"
+#include "json_check.h"
+
+/* main.c's; what would be printed on standard error is left out. */
+int cli_fail(int status, const char *format, ...) {
+    va_list args;
+    char text[512];
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return status;
+}
+
+static FILE *memory(char **text, size_t *size) {
+    FILE *out = open_memstream(text, size);
+    if (out == NULL) abort();
+    return out;
+}
+
+/* glibc's stdout and stderr may be set: what prints there prints to memory meanwhile, and nowhere. */
+char *report_stack(target *t, bool json, bool all, bool locals) {
+    const request r = {.all = all, .locals = locals, .json = json, .max_frames = 50};
+    char *text;
+    size_t size;
+    remote_vms vms;
+    if (attach_vms(t, "image", &vms) != 0) return strdup("");
+    FILE *before = stdout, *messages = stderr, *nowhere = fopen("/dev/null", "w");
+    if (nowhere == NULL) abort();
+    stdout = memory(&text, &size);
+    stderr = nowhere;
+    if (json) putchar('[');
+    for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) print_vm(t, &vms.list[i], i + 1, &r);
+    if (json) puts("\n]");
+    fclose(stdout);
+    stdout = before;
+    stderr = messages;
+    fclose(nowhere);
+    remote_free_vms(&vms);
+    return text;
+}
+
+/* ---- What is to be true of texts ---- */
+
+static size_t utf8_length(const unsigned char *p) {
+    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] <= 0xf4 ? 4 : 0;
+    if (p[0] >= 0x80 && p[0] < 0xc2) return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    return n;
+}
+
+void report_check_text(const char *text) {
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
+        size_t n = utf8_length(p);
+        bool control = n == 1 ? (*p < ' ' && *p != '\n') || *p == 0x7f : n == 2 && p[0] == 0xc2 && p[1] < 0xa0;
+        if (n == 0 || control) abort();
+        p += n;
+    }
+}
+
+void report_check_json(const char *text) {
+    report_check_text(text);
+    if (!json_check(text, strlen(text))) abort();
+}
+
+/* ---- A profile ---- */
+
+static char *written(const profile *p, bool (*write)(const profile *p, FILE *out)) {
+    char *text;
+    size_t size;
+    FILE *out = memory(&text, &size);
+    bool ok = write(p, out);
+    if (fclose(out) != 0 || !ok || strlen(text) != size) abort();
+    return text;
+}
+
+static void check_folded(const profile *p) {
+    profile again;
+    const char *why;
+    char *folded = written(p, profile_write_folded);
+    report_check_text(folded);
+    if (!profile_init(&again)) abort();
+    FILE *in = fmemopen(folded, strlen(folded) + 1, "r");
+    if (in == NULL || !profile_read_folded(&again, in, &why) || again.samples != p->samples) abort();
+    fclose(in);
+    profile_free(&again);
+    free(folded);
+}
+
+static void check_page(const profile *p) {
+    static const char BEGIN[] = "id=\"data\">";
+    char *page = written(p, profile_write_html), *data = strstr(page, BEGIN);
+    if (data == NULL) abort();
+    data += sizeof BEGIN - 1;
+    char *end = strchr(data, '<');
+    if (end == NULL || strncmp(end, "</script>", 9) != 0) abort();
+    *end = '\0';
+    report_check_json(data);
+    free(page);
+}
+
+void report_profile(target *t) {
+    remote_vms vms;
+    profile p;
+    if (!remote_find_vms(t, &vms)) abort();
+    if (!profile_init(&p)) abort();
+    recorder *r = recorder_new(&p);
+    remote_sample *s = calloc(1, sizeof *s);
+    if (r == NULL || s == NULL) abort();
+    for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) recorder_sample(r, t, &vms.list[i], s);
+    if (p.samples > 0) {
+        snprintf(p.title, sizeof p.title, "an image");
+        check_folded(&p);
+        check_page(&p);
+        char *speedscope = written(&p, profile_write_speedscope);
+        report_check_json(speedscope);
+        free(speedscope);
+    }
+    remote_free_sample(s);
+    free(s);
+    recorder_free(r);
+    profile_free(&p);
+    remote_free_vms(&vms);
+}

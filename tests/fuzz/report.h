@@ -1,0 +1,26 @@
+/*
+ * All that the command would do with a target: find its VMs, print them as `stack` and `record` do, in all their forms.
+ */
+#ifndef LJINSPECT_FUZZ_REPORT_H
+#define LJINSPECT_FUZZ_REPORT_H
+
+#include <stdbool.h>
+
+#include "../../src/remote/target.h"
+
+enum { REPORT_VMS_MAX = 8 };
+
+/* What `ljinspect stack` prints of it. The caller frees it. */
+char *report_stack(target *t, bool json, bool all, bool locals);
+
+/* Profile it as `ljinspect record` does, write the profile in each format, and read it again. Aborts where the files are
+ * not what they are to be: JSON without control characters, a page without tags in its data, folded stacks that have as
+ * many samples when they are read. */
+void report_profile(target *t);
+
+/* Aborts unless `text` is one JSON value. */
+void report_check_json(const char *text);
+/* Aborts unless it has no control characters but newlines, and is UTF-8. */
+void report_check_text(const char *text);
+
+#endif
