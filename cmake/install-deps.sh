@@ -42,18 +42,22 @@ if [ "$level" != demo ]; then
     want curl "curl (tests with nginx)" has curl
 fi
 if [ "$level" = fuzz ] || [ "$level" = ci ]; then
-    want clang "the other compiler" has clang
+    want clang "the other compiler, and the one for eBPF" has clang
     # Debian has it apart, under a name with the version of its clang.
     runtime=$(command -v clang >/dev/null && clang -dumpversion | cut -d . -f 1 ||
         apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
     want "libclang-rt-${runtime:-14}-dev" "clang's sanitizers and fuzzer" fuzzer_links
 fi
 if [ "$level" = ci ]; then
+    want libbpf-dev "libbpf (ljinspect record through eBPF)" pkg-config --exists libbpf
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
     want chromium "a browser (tests: the page of flame graphs)" has chromium
     want dpkg-dev "unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-source
+    want gcc-aarch64-linux-gnu "a cross compiler (tests on arm64)" has aarch64-linux-gnu-gcc
+    want libc6-dev-arm64-cross "the C library for arm64 (tests on arm64)" test -e /usr/aarch64-linux-gnu/include/stdlib.h
+    want qemu-user-static "an emulator (tests on arm64)" has qemu-aarch64-static
 fi
 
 [ -z "$missing" ] && exit 0

@@ -84,9 +84,9 @@ typedef void (*ljinspect_destroy_fn)(void *userdata);
 
 /* The coroutine that arrived at the line. Never NULL. */
 LJINSPECT_API lua_State *ljinspect_hit_state(const ljinspect_hit *hit);
-/* The hook's key, "file#line". */
+/* The hook's key, "file#line"; with ":return" behind it where it is on the returns of a function. */
 LJINSPECT_API const char *ljinspect_hit_key(const ljinspect_hit *hit);
-/* The hook's line. */
+/* The hook's line; at a return, the line that it is on. */
 LJINSPECT_API int ljinspect_hit_line(const ljinspect_hit *hit);
 /* Which hit of this hook this is: 1 for the first. */
 LJINSPECT_API uint64_t ljinspect_hit_count(const ljinspect_hit *hit);
@@ -107,7 +107,19 @@ LJINSPECT_API int ljinspect_hit_vararg(ljinspect_hit *hit, int index);
 /* What lua_getinfo() says of the hooked function; `what` as there, without '>'. 'f' and 'L' push. Returns 1, or 0 for
  * a wrong `what`. */
 LJINSPECT_API int ljinspect_hit_frame(ljinspect_hit *hit, const char *what, lua_Debug *ar);
-/* Push the table a filter in Lua gets: finfo, vals, uv, varargs. Raises a Lua error when memory is short. */
+/* For a hook on returns (LJINSPECT_AT_RETURN): push the index-th value that is returned (1 is the first) and return 1; or
+ * return 0, and push nothing, past the last, at a tail call, and for other hooks. */
+LJINSPECT_API int ljinspect_hit_return(ljinspect_hit *hit, int index);
+/*
+ * What is known of the return beside that. Returns 1, or 0 for other hooks, with nothing written.
+ *   values       how many values are returned, 0 at a tail call. Each of the three may be NULL.
+ *   tail_call    1 where the function is left by a tail call: what it calls returns in its place. Else 0.
+ *   duration_us  microseconds from the call's first instruction to this; below 0 where that is not known: the call
+ *                had begun before the hook was set.
+ */
+LJINSPECT_API int ljinspect_hit_leaving(const ljinspect_hit *hit, int *values, int *tail_call, double *duration_us);
+/* Push the table a filter in Lua gets: finfo, vals, uv, varargs; at a return also returns, duration_us, tail_call. Raises
+ * a Lua error when memory is short. */
 LJINSPECT_API void ljinspect_hit_push_info(ljinspect_hit *hit);
 
 /* ---- Hooks ---------------------------------------------------------------------------------------------------- */
@@ -147,8 +159,9 @@ enum {
     LJINSPECT_CAPTURE_LOCALS = 1,
     LJINSPECT_CAPTURE_UPVALUES = 2,
     LJINSPECT_CAPTURE_VARARGS = 4,
-    LJINSPECT_CAPTURE_JSON = 8,     /* one line of JSON (docs/logpoints.md has the schema), else text */
-    LJINSPECT_CAPTURE_TOSTRING = 16 /* call the __tostring of values that have one; else no metamethod runs */
+    LJINSPECT_CAPTURE_JSON = 8,      /* one line of JSON (docs/logpoints.md has the schema), else text */
+    LJINSPECT_CAPTURE_TOSTRING = 16, /* call the __tostring of values that have one; else no metamethod runs */
+    LJINSPECT_CAPTURE_RETURNS = 32   /* of hooks on returns: the values */
 };
 
 typedef struct ljinspect_capture {
@@ -171,6 +184,9 @@ enum ljinspect_level { LJINSPECT_DEBUG = 0, LJINSPECT_INFO = 1, LJINSPECT_WARN =
 typedef void (*ljinspect_sink_fn)(lua_State *L, enum ljinspect_level level, const char *line, size_t len,
                                   void *userdata);
 
+/* Where in a function: see ljinspect_hook_options. */
+enum ljinspect_at { LJINSPECT_AT_ENTRY = 0, LJINSPECT_AT_RETURN = 1 };
+
 /*
  * A hook that says what is to be seen: which hits (condition, limits), and what of them (a log line, a snapshot, a
  * filter). Start from ljinspect_hook_options_init(); a later version of the library may have more fields behind these.
@@ -179,11 +195,15 @@ typedef struct ljinspect_hook_options {
     size_t size; /* of this structure, as the caller knows it */
     /* Where: file and line, as for ljinspect_set_hook(); or the entry of a function, whose arguments are then the locals:
      * by its name ("resty.core.request.get_headers": a field of a loaded module or a global), or `func` without a line.
-     * That very function is meant, not others made by the same code. */
+     * That very function is meant, not others made by the same code. Or its returns (`at`): wherever it is left by a
+     * return or a tail call, but not by an error. Conditions and log lines see then, too: `returns`, the values, a list with
+     * their number `n`; `duration_us`, a number, or nil for a call that had begun before the hook was set; `tail_call`, true
+     * or false. The locals are those that are active there. This needs the engine "trap": else LJINSPECT_ERR_ENGINE. */
     const char *function;
     const char *file;
     int line;
     int func;              /* stack index of a function: with a line a hint; 0 for none */
+    int at;                /* enum ljinspect_at, of a function alone */
     const char *condition; /* a Lua expression over the variables the hooked function sees; NULL: every hit */
     const char *log;       /* a line with Lua expressions in braces; NULL: none */
     const ljinspect_capture *capture; /* a snapshot; NULL: none */
@@ -234,7 +254,7 @@ typedef struct ljinspect_limits {
 LJINSPECT_API int ljinspect_get_limits(lua_State *L, ljinspect_limits *limits);
 LJINSPECT_API int ljinspect_set_limits(lua_State *L, const ljinspect_limits *limits);
 
-/* Remove every hook with the key `file#line` (equal, not suffix). Returns how many were removed, or
+/* Remove every hook of this file and line (equal, not suffix), those on returns included. Returns how many were removed, or
  * LJINSPECT_ERR_ARGUMENT or _FOREIGN. Safe from inside a filter. */
 LJINSPECT_API int ljinspect_unset_hook(lua_State *L, const char *file, int line);
 
@@ -253,9 +273,9 @@ enum ljinspect_hook_state {
 
 typedef struct ljinspect_hook_info {
     int64_t id;
-    const char *key;  /* "file#line" */
+    const char *key;  /* "file#line", "file#line:return" */
     const char *file; /* as it was set; "=stdin" where it was NULL */
-    int line;
+    int line;         /* for a hook on a function the line on which its code begins */
     enum ljinspect_hook_state state;
     int places;       /* armed: in how many loaded functions the line was found, at least 1 */
     int line_before;  /* no code: the nearest line before that has code, 0 for none */

@@ -38,13 +38,23 @@ typedef struct set_request {
     int64_t result;
 } set_request;
 
-/* A hook on the entry of a function: find its place. The function stays on the stack, and with it the chunk name. */
-static bool find_entry(lua_State *L, context *c, set_request *r) {
+/* A hook on a function: find its place. The function stays on the stack, and with it the chunk name. */
+static bool find_function(lua_State *L, context *c, set_request *r) {
     const char *name = r->options->function, *why;
+    bool returns = r->options->at == LJINSPECT_AT_RETURN;
+    if (returns && c->engine->class->push_returns == NULL) {
+        r->result = r->why.code = LJINSPECT_ERR_ENGINE;
+        snprintf(r->why.text, sizeof r->why.text,
+                 "at: returns are seen by the trap engine only, and this VM has the engine '%s'",
+                 c->engine->class->name);
+        return false;
+    }
     bool found = name == NULL || tracepoint_find(L, name, &why);
     if (found && name == NULL) lua_pushvalue(L, 1);
-    if (found && tracepoint_entry(c->engine, L, &r->file, &r->line, &why)) {
+    if (found && tracepoint_line(L, &r->file, &r->line, &why) &&
+        (returns || tracepoint_once(c->engine, L, r->line, &why))) {
         logpoint_only(r->filter.logpoint, c, L);
+        if (returns) r->line |= HOOKS_RETURN;
         return true;
     }
     r->result = r->why.code = LJINSPECT_ERR_ARGUMENT;
@@ -62,7 +72,7 @@ static void set_hook(lua_State *L, context *c, void *arg) {
         if (r->filter.logpoint == NULL) return;
         r->half = r->filter.logpoint;
         r->filter.meter.budget = r->options->budget;
-        if (r->options->line == 0 && !find_entry(L, c, r)) return;
+        if (r->options->line == 0 && !find_function(L, c, r)) return;
     }
     if (r->filter.call == NULL && !r->filter.none) {
         if (r->own_filter)
@@ -123,7 +133,7 @@ static int64_t set(lua_State *L, set_request *r, int func, int filter_at, int si
     if (r->sink) n = push_again(L, sink_at, n);
     int status = context_call(c, L, set_hook, r, n);
     if (status != 0) {
-        log_message(c, L, LJINSPECT_ERROR, "%s#%d: hook could not be set: %s", r->file, r->line,
+        log_message(c, L, LJINSPECT_ERROR, "%s#%d: hook could not be set: %s", r->file, r->line & HOOKS_LINE_MAX,
                     lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1));
         lua_pop(L, 1);
         r->result = status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
@@ -158,6 +168,10 @@ static const char *check_options(lua_State *L, const ljinspect_hook_options *o) 
     bool by_function = o->function != NULL || (o->line == 0 && o->func != 0);
     if (o->function != NULL && (o->line != 0 || o->func != 0)) return "func: a name stands alone, without line";
     if (by_function && o->file != NULL) return "file: not with a function alone; give a line, too";
+    if (o->at != LJINSPECT_AT_ENTRY && o->at != LJINSPECT_AT_RETURN) return "at: 'entry' or 'return' expected";
+    if (o->at == LJINSPECT_AT_RETURN && !by_function) return "at: of a function alone: give func, without line";
+    if (pictures && (o->capture->what & LJINSPECT_CAPTURE_RETURNS) != 0 && o->at != LJINSPECT_AT_RETURN)
+        return "capture.returns: only with at = 'return'";
     if (!by_function && (o->line < 1 || o->line > HOOKS_LINE_MAX)) return "line: 1 to 16777215 expected";
     if (o->func != 0 && !lua_isfunction(L, o->func)) return "func: function expected";
     if (o->sink_func != 0 && !lua_isfunction(L, o->sink_func)) return "sink: function expected";
@@ -166,8 +180,10 @@ static const char *check_options(lua_State *L, const ljinspect_hook_options *o) 
     bool lines = o->log != NULL || pictures || o->count != 0 || o->histogram != NULL;
     if (!lines && o->filter == NULL) return "nothing to do: log, capture, filter, count or histogram expected";
     if (sinks > 0 && !lines) return "sink: nothing to write to it: log, capture, count or histogram expected";
-    if (pictures && o->capture->stack == 0 && (o->capture->what & 7) == 0)
-        return "capture: nothing to show: locals, upvalues, varargs or stack expected";
+    const unsigned shown =
+        LJINSPECT_CAPTURE_LOCALS | LJINSPECT_CAPTURE_UPVALUES | LJINSPECT_CAPTURE_VARARGS | LJINSPECT_CAPTURE_RETURNS;
+    if (pictures && o->capture->stack == 0 && (o->capture->what & shown) == 0)
+        return "capture: nothing to show: locals, upvalues, varargs, returns or stack expected";
     return NULL;
 }
 
@@ -224,6 +240,8 @@ int ljinspect_unset_hook(lua_State *L, const char *file, int line) {
     if (file == NULL) file = stdin_source;
     hook_table *t = context_table(c);
     for (hook *h; (h = hooks_first_with_key(t, file, strlen(file), line)) != NULL; n++) context_remove(c, L, t, h);
+    line |= HOOKS_RETURN;
+    for (hook *h; (h = hooks_first_with_key(t, file, strlen(file), line)) != NULL; n++) context_remove(c, L, t, h);
     return n;
 }
 
@@ -261,7 +279,7 @@ int ljinspect_getname(lua_State *L, const lua_Debug *ar, char *buffer, size_t si
 
 int ljinspect_watch(lua_State *L, const char *file, double delay, unsigned flags) {
     int error;
-    if (file == NULL) file = getenv("LJINSPECT_HOOKS_FILE");
+    if (file == NULL) file = secure_getenv("LJINSPECT_HOOKS_FILE");
     int delay_ms = DELAY_DEFAULT_MS;
     if (delay != 0) {
         if (!(delay * 1000 >= DELAY_MIN_MS && delay * 1000 <= DELAY_MAX_MS)) return LJINSPECT_ERR_ARGUMENT;

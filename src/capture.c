@@ -26,8 +26,15 @@ const char *ljinspect_hit_key(const ljinspect_hit *hit) {
     return hit->hook->key;
 }
 
+int capture_line(const ljinspect_hit *hit) {
+    lua_Debug ar = hit->frame;
+    if (hit->context->engine->leaving == NULL) return hit->hook->line;
+    lua_getinfo(hit->L, "l", &ar);
+    return ar.currentline;
+}
+
 int ljinspect_hit_line(const ljinspect_hit *hit) {
-    return hit->hook->line;
+    return capture_line(hit);
 }
 
 uint64_t ljinspect_hit_count(const ljinspect_hit *hit) {
@@ -84,7 +91,23 @@ int ljinspect_hit_frame(ljinspect_hit *hit, const char *what, lua_Debug *ar) {
     if (what == NULL || ar == NULL || *what == '>') return 0;
     *ar = hit->frame;
     if (!lua_getinfo(hit->L, what, ar)) return 0;
-    ar->currentline = hit->hook->line;
+    ar->currentline = capture_line(hit);
+    return 1;
+}
+
+int ljinspect_hit_leaving(const ljinspect_hit *hit, int *values, int *tail_call, double *duration_us) {
+    const engine_return *r = hit->context->engine->leaving;
+    if (r == NULL) return 0;
+    if (values != NULL) *values = r->n;
+    if (tail_call != NULL) *tail_call = r->tail_call;
+    if (duration_us != NULL) *duration_us = engine_return_us(r);
+    return 1;
+}
+
+int ljinspect_hit_return(ljinspect_hit *hit, int index) {
+    engine *e = hit->context->engine;
+    if (e->leaving == NULL || index < 1 || index > e->leaving->n) return 0;
+    e->class->push_returns(e, hit->L, index, 1);
     return 1;
 }
 
@@ -160,8 +183,13 @@ void capture_run(context *c, lua_State *L, hook *h) {
         return;
     }
     if (p == NULL) h->matched++;
-    int status = context_call(c, L, call_filter, &r, 0);
-    time_limit_end(c, L);
+    int status = 0;
+    if (p != NULL && logpoint_rejects(p, c, L, h)) {
+        r.keep = true;
+    } else {
+        status = context_call(c, L, call_filter, &r, 0);
+        time_limit_end(c, L);
+    }
     if (status != 0 && p != NULL && !r.in_filter) {
         r.keep = true;
         logpoint_failed(p, c, L, h);

@@ -13,6 +13,9 @@ struct ljinspect_hit {
     lua_Debug frame; /* the hooked function's activation record, of which only the private part is kept */
 };
 
+/* The line of the hit: the hook's, or that of the return. */
+int capture_line(const ljinspect_hit *hit);
+
 /* Run the filter of one hook for the arrival at hand: the running function of L is the hooked one. Counts the hit, logs
  * errors, removes the hook unless the filter keeps it. Raises no error. */
 void capture_run(context *c, lua_State *L, hook *h);

@@ -336,7 +336,7 @@ void context_remove(context *c, lua_State *L, hook_table *t, hook *h) {
     if (h->removed) return;
     hooks_pin(t);
     hooks_remove(t, h);
-    if (t == c->hooks) c->engine->class->disarm(c->engine, L, h->file, h->file_len, h->line);
+    if (t == c->hooks) c->engine->class->disarm(c->engine, L, h->file, h->file_len, h->at);
     hooks_unpin(t);
 }
 
@@ -359,7 +359,7 @@ int context_stage(context *c) {
     for (hook *h = hooks_first(c->hooks); h != NULL; h = hooks_next(h)) {
         filter *f = h->filter;
         if (!f->lasting) continue;
-        if (hooks_add(c->staged, h->id, h->file, h->file_len, h->line, f) == NULL) {
+        if (hooks_add(c->staged, h->id, h->file, h->file_len, h->at, f) == NULL) {
             context_unstage(c);
             return LJINSPECT_ERR_NOMEM;
         }

@@ -1,9 +1,11 @@
 #include "engine.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ljinspect.h"
+#include "ticks.h"
 
 /* Where none is asked for the first that works is used. */
 static const engine_class *const CLASSES[] = {
@@ -25,8 +27,12 @@ const engine_class *engine_ranked(int rank) {
     return rank < N_CLASSES ? CLASSES[rank] : NULL;
 }
 
+double engine_return_us(const engine_return *r) {
+    return r->timed ? floor((double)r->ticks * 1e9 / (double)ticks_per_second() + 0.5) / 1000 : -1;
+}
+
 static const engine_class *wanted_class(lua_State *L, const engine_host *host) {
-    const char *wanted = getenv("LJINSPECT_ENGINE");
+    const char *wanted = secure_getenv("LJINSPECT_ENGINE");
     if (wanted == NULL || *wanted == '\0') return NULL;
     const engine_class *class = engine_named(wanted);
     if (class == NULL) host->log(host->owner, L, LJINSPECT_WARN, "LJINSPECT_ENGINE=%s: no such engine here", wanted);
@@ -47,13 +53,13 @@ void engine_disarm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
         e->class->disarm_all(e, L, hooks, n);
         return;
     }
-    for (size_t i = 0; i < n; i++) e->class->disarm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->line);
+    for (size_t i = 0; i < n; i++) e->class->disarm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->at);
 }
 
 int engine_arm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
     if (e->class->arm_all != NULL) return e->class->arm_all(e, L, hooks, n);
     for (size_t i = 0; i < n; i++) {
-        int error = e->class->arm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->line, 0);
+        int error = e->class->arm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->at, 0);
         if (error != 0) {
             engine_disarm_all(e, L, hooks, i);
             return error;

@@ -2,8 +2,8 @@
  * What an engine is: the mechanism that notices arrivals at hooked lines.
  *
  * The context owns one engine per VM and calls it on the VM's thread, from inside a protected call, unless a comment
- * says otherwise. The engine calls back through `struct engine_host`. An engine knows keys as (file, line) pairs; which
- * filters stand behind them is none of its business.
+ * says otherwise. The engine calls back through `struct engine_host`. An engine knows keys as (file, line) pairs, where
+ * a line may be HOOKS_RETURN plus a line (hooks.h); which filters stand behind them is none of its business.
  */
 #ifndef LJINSPECT_ENGINE_H
 #define LJINSPECT_ENGINE_H
@@ -43,6 +43,17 @@ typedef struct engine_place {
     int line_after;
 } engine_place;
 
+/* What is known of a return, beside the values. */
+typedef struct engine_return {
+    int n;          /* values; none where the function is left by a tail call */
+    bool tail_call; /* what it calls returns in its place */
+    bool timed;     /* the call began after the hook was set: */
+    uint64_t ticks; /* how long it took; of a tail call what came before */
+} engine_return;
+
+/* Its duration in microseconds, to the nanosecond; below 0: not known. */
+double engine_return_us(const engine_return *r);
+
 typedef struct engine_class {
     const char *name; /* "line", "trap" */
 
@@ -76,9 +87,13 @@ typedef struct engine_class {
     /* For each of the `n` hooks say where it stands. May raise a Lua memory error. */
     void (*locate)(engine *e, lua_State *L, hook *const *hooks, size_t n, engine_place *places);
 
-    /* From within hit(): push the values of the hooked function's first `n` locals, for which the caller made room.
-     * False, pushing nothing, where that is not possible; may be NULL. Raises nothing. */
-    bool (*push_locals)(engine *e, lua_State *L, int n);
+    /* From within hit(): push the values of `n` locals of the hooked function from the `first` on (1 is the first), for
+     * which the caller made room. False, pushing nothing, where that is not possible; may be NULL. Raises nothing. */
+    bool (*push_locals)(engine *e, lua_State *L, int first, int n);
+
+    /* From within the hit() of a return: push the `n` values that are returned from the `first` on (1 is the first), for
+     * which the caller made room. NULL: this engine sees no returns, and is given no hooks on them. Raises nothing. */
+    void (*push_returns)(engine *e, lua_State *L, int first, int n);
 
     /* A change waits: bring the VM to a safepoint soon. Called from the watcher's thread, again and again at short
      * intervals until change_waiting() is false. Must only do what another thread may do to a running VM. */
@@ -117,6 +132,8 @@ struct engine {
     /* During hit(): a number for the instruction at which control arrived, never to be that of another instruction of
      * this VM, not even of one that comes to the same address later; 0: not known. */
     uint64_t site;
+    const void *function;         /* during hit(): the hooked function, as lua_topointer() has it; NULL: not known */
+    const engine_return *leaving; /* during the hit() of a return; else NULL */
 };
 
 extern const engine_class engine_line;

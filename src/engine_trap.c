@@ -27,15 +27,28 @@ static int protect(trap_engine *e, lua_State *L, lua_CFunction body, void *job) 
 
 /* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
-static trap_key *find_key(trap_engine *e, const char *file, size_t len, int line) {
+/* `at` is a line, or HOOKS_RETURN plus one (hooks.h); the text of the file is the caller's. */
+static trap_key key_for(const char *file, size_t len, int at) {
+    return (trap_key){.file = (char *)(uintptr_t)file,
+                      .file_len = len,
+                      .line = at & HOOKS_LINE_MAX,
+                      .returns = (at & HOOKS_RETURN) != 0,
+                      .count = 1};
+}
+
+static int key_at(const trap_key *k) {
+    return k->line | (k->returns ? HOOKS_RETURN : 0);
+}
+
+static trap_key *find_key(trap_engine *e, const char *file, size_t len, int at) {
     for (size_t i = 0; i < e->n_keys; i++) {
         trap_key *k = &e->keys[i];
-        if (k->line == line && k->file_len == len && memcmp(k->file, file, len) == 0) return k;
+        if (key_at(k) == at && k->file_len == len && memcmp(k->file, file, len) == 0) return k;
     }
     return NULL;
 }
 
-static trap_key *add_key(trap_engine *e, const char *file, size_t len, int line) {
+static trap_key *add_key(trap_engine *e, const char *file, size_t len, int at) {
     if (e->n_keys == e->cap_keys) {
         size_t n = e->cap_keys == 0 ? 16 : e->cap_keys * 2;
         trap_key *keys = realloc(e->keys, n * sizeof(*keys));
@@ -47,7 +60,7 @@ static trap_key *add_key(trap_engine *e, const char *file, size_t len, int line)
     if (copy == NULL) return NULL;
     memcpy(copy, file, len);
     copy[len] = '\0';
-    e->keys[e->n_keys] = (trap_key){.file = copy, .file_len = len, .line = line, .count = 1};
+    e->keys[e->n_keys] = key_for(copy, len, at);
     return &e->keys[e->n_keys++];
 }
 
@@ -98,6 +111,10 @@ static int arm_body(lua_State *L) {
         j->e->watch_complete = true;
     }
     j->rc = trap_search(j->e, L, j->keys, j->n, false);
+    for (size_t i = 0; i < j->n; i++) {
+        if (j->keys[i].returns) trap_calls_present(j->e, L);
+        if (j->keys[i].returns) break;
+    }
     return 0;
 }
 
@@ -113,11 +130,6 @@ static int refresh_body(lua_State *L) {
         if (trap_drop_given_up(j->e, L) == 0) j->e->flush_due = due;
     }
     return 0;
-}
-
-/* A key for a call; the text of the file is the caller's. */
-static trap_key key_for(const char *file, size_t len, int line) {
-    return (trap_key){.file = (char *)(uintptr_t)file, .file_len = len, .line = line, .count = 1};
 }
 
 /* The `n` keys went out of force. */
@@ -149,12 +161,12 @@ static void trap_disarm_all(engine *base, lua_State *L, hook *const *hooks, size
     trap_key *gone = calloc(n + 1, sizeof(*gone));
     size_t n_gone = 0;
     if (gone == NULL) {
-        for (size_t i = 0; i < n; i++) trap_disarm(base, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->line);
+        for (size_t i = 0; i < n; i++) trap_disarm(base, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->at);
         return;
     }
     trap_settle(e);
     for (size_t i = 0; i < n; i++) {
-        n_gone += take_key(e, hooks[i]->file, hooks[i]->file_len, hooks[i]->line, &gone[n_gone]);
+        n_gone += take_key(e, hooks[i]->file, hooks[i]->file_len, hooks[i]->at, &gone[n_gone]);
     }
     disarmed(e, L, gone, n_gone);
     for (size_t i = 0; i < n_gone; i++) free(gone[i].file);
@@ -168,7 +180,7 @@ static int armed(trap_engine *e, lua_State *L, const trap_key *keys, size_t n) {
     if (rc == 0) rc = j.rc;
     for (size_t i = 0; i < n && rc == 0; i++) {
         /* A finalizer removed the hook meanwhile: what was enlisted for it since then goes. */
-        if (find_key(e, keys[i].file, keys[i].file_len, keys[i].line) == NULL) disarmed(e, L, &keys[i], 1);
+        if (find_key(e, keys[i].file, keys[i].file_len, key_at(&keys[i])) == NULL) disarmed(e, L, &keys[i], 1);
     }
     return rc;
 }
@@ -201,8 +213,8 @@ static int trap_arm_all(engine *base, lua_State *L, hook *const *hooks, size_t n
     int rc = fresh != NULL ? 0 : LJINSPECT_ERR_NOMEM;
     trap_settle(e);
     for (; given < n && rc >= 0; given += rc >= 0) {
-        rc = give_key(e, hooks[given]->file, hooks[given]->file_len, hooks[given]->line);
-        if (rc > 0) fresh[n_fresh++] = key_for(hooks[given]->file, hooks[given]->file_len, hooks[given]->line);
+        rc = give_key(e, hooks[given]->file, hooks[given]->file_len, hooks[given]->at);
+        if (rc > 0) fresh[n_fresh++] = key_for(hooks[given]->file, hooks[given]->file_len, hooks[given]->at);
     }
     if (rc >= 0) rc = armed(e, L, fresh, n_fresh);
     if (rc != 0) trap_disarm_all(base, L, hooks, given);
@@ -281,7 +293,8 @@ static void trap_close(engine *base, lua_State *L, bool closing) {
     if (protect(e, L, close_body, &j) != 0) drop_all(e, L);
     trap_unwake(e);
     trap_vms_remove(e);
-    free(e->marks);
+    trap_frames_free(&e->marks);
+    trap_frames_free(&e->calls);
     free(e->keys);
     free(e->protos);
     free(e->places);
@@ -330,9 +343,10 @@ static bool locate_one(void *object, void *arg) {
     for (size_t k = 0; k < l->n_matching; k++) {
         size_t i = l->matching[k];
         l->places[i].file_known = true;
-        if (vm_proto_has_line(pt, l->hooks[i]->line)) {
+        bool returns = (l->hooks[i]->at & HOOKS_RETURN) != 0;
+        if (returns ? trap_begins_on(pt, l->hooks[i]->line) : vm_proto_has_line(pt, l->hooks[i]->line)) {
             l->places[i].places++;
-        } else {
+        } else if (!returns) {
             nearest(pt, l->hooks[i]->line, &l->places[i]);
         }
     }
@@ -419,6 +433,7 @@ const engine_class engine_trap = {.name = "trap",
                                   .loaded = NULL,
                                   .locate = trap_locate,
                                   .push_locals = trap_push_locals,
+                                  .push_returns = trap_push_returns,
                                   .wake = trap_wake_vm,
                                   .wake_here = trap_wake_vm_here,
                                   .awake = trap_awake,

@@ -212,6 +212,17 @@ static int push_call(const expr *e, const resolver *r, const resolve_frame *f, i
     return n;
 }
 
+int expr_quick(const expr *e, const resolver *r, context *c, lua_State *L) {
+    enum { NAMES_MAX = 12 };
+    int top = lua_gettop(L), result = -1, n = 0;
+    if (e->runs || e->varargs || e->n_names > NAMES_MAX || !resolve_is_known(r, c)) return -1;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, e->ref);
+    while (n < e->n_names && resolve_push_local(r, c, L, e->names[n]) && !has_metamethods(L, e->operates)) n++;
+    if (n == e->n_names && lua_pcall(L, n, 1, 0) == 0) result = lua_toboolean(L, -1);
+    lua_settop(L, top);
+    return result;
+}
+
 void expr_eval(const expr *e, const resolver *r, const resolve_frame *f) {
     int status, n = push_call(e, r, f, &status);
     if (n < 0) lua_error(f->L);

@@ -38,6 +38,10 @@ bool expr_compile(struct context *c, lua_State *L, const char *text, size_t len,
 void expr_init(expr *e);
 void expr_free(struct context *c, expr *e);
 
+/* Evaluate, at a hit, what asks for locals alone and runs nothing, without a frame, and outside of a protected call: 1, true; 0,
+ * false; below 0 where more is needed, or for an error, with nothing done. Raises nothing. Needs LUA_MINSTACK stack slots. */
+int expr_quick(const expr *e, const resolver *r, struct context *c, lua_State *L);
+
 /* Evaluate and push the value; raise what the expression raises. Called at a hit, after resolve_prepare(). */
 void expr_eval(const expr *e, const resolver *r, const resolve_frame *f);
 

@@ -37,7 +37,9 @@ static unsigned part_named(lua_State *L, int constant) {
     static const struct {
         const char *name;
         unsigned part;
-    } parts[] = {{"finfo", USES_FINFO}, {"vals", USES_VALS}, {"uv", USES_UV}, {"varargs", USES_VARARGS}};
+    } parts[] = {{"finfo", USES_FINFO},      {"vals", USES_VALS},       {"uv", USES_UV},
+                 {"varargs", USES_VARARGS},  {"returns", USES_RETURNS}, {"duration_us", USES_LEAVING},
+                 {"tail_call", USES_LEAVING}};
     unsigned part = 0;
     lua_pushvalue(L, FUNCK);
     lua_pushvalue(L, FILTER);

@@ -12,7 +12,9 @@ enum {
     USES_VALS = 2,
     USES_UV = 4,
     USES_VARARGS = 8,
-    USES_ALL = USES_FINFO | USES_VALS | USES_UV | USES_VARARGS
+    USES_RETURNS = 16,
+    USES_LEAVING = 32, /* what else is known of a return */
+    USES_ALL = USES_FINFO | USES_VALS | USES_UV | USES_VARARGS | USES_RETURNS | USES_LEAVING
 };
 
 /*

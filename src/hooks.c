@@ -259,7 +259,7 @@ void hooks_remove(hook_table *t, hook *h) {
     if (h->removed) return;
     h->removed = true;
     t->count--;
-    line_drop(t, h->line);
+    line_drop(t, h->at);
     if (t->pins > 0)
         t->unswept = true;
     else
@@ -297,8 +297,9 @@ void hooks_unpin(hook_table *t) {
 
 /* A hook with room for its two texts behind it. NULL: no memory. */
 static hook *hook_new(int64_t id, const char *file, size_t file_len, int line, void *filter) {
-    char digits[16];
-    int n = snprintf(digits, sizeof digits, "#%d", line);
+    char digits[32];
+    int n =
+        snprintf(digits, sizeof digits, "#%d%s", line & HOOKS_LINE_MAX, (line & HOOKS_RETURN) != 0 ? ":return" : "");
     if (n < 0 || file_len > SIZE_MAX / 4) return NULL;
     hook *h = calloc(1, sizeof *h + file_len + 1 + file_len + (size_t)n + 1);
     if (h == NULL) return NULL;
@@ -311,7 +312,8 @@ static hook *hook_new(int64_t id, const char *file, size_t file_len, int line, v
     memcpy(text + file_len, digits, (size_t)n);
     h->key = text;
     h->id = id;
-    h->line = line;
+    h->line = line & HOOKS_LINE_MAX;
+    h->at = line;
     h->filter = filter;
     return h;
 }

@@ -2,7 +2,8 @@
  * The hook table: keys, suffix match, hit and removal rules. Knows no Lua.
  *
  * A key is (file, line). A hook matches a chunk name that ends with `file`, at that very line: exactly the rule
- * "source#line ends with file#line", since a line number holds no '#'.
+ * "source#line ends with file#line", since a line number holds no '#'. Hooks on the returns of functions have places of
+ * their own: for these a `line` below is HOOKS_RETURN plus the line on which the functions' code begins.
  *
  * Cost: a line number that no hook has is rejected by one load from a small array (hooks_has_line). A chunk name is
  * matched by walking it backwards through a trie of all files, so rejection costs no more than the longest common tail,
@@ -21,17 +22,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HOOKS_LINE_MAX = 16777215 };
+enum { HOOKS_LINE_MAX = 16777215, HOOKS_RETURN = HOOKS_LINE_MAX + 1 };
 
 typedef struct hook_table hook_table;
 typedef struct hook_place hook_place; /* all hooks of one key */
 
 typedef struct hook {
     int64_t id;      /* unique within the table's owner, increasing */
-    const char *key; /* "file#line" */
+    const char *key; /* "file#line", "file#line:return" */
     const char *file;
     size_t file_len;
     int line;
+    int at;           /* what the table and the engine take for its line: with HOOKS_RETURN, if it is on returns */
     uint64_t hits;    /* arrivals */
     uint64_t matched; /* of them those that the condition held for */
     uint64_t dropped; /* matched but not reported, or passed over while the hook was suspended */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "filter_use.h"
+#include "resolve.h"
 
 /* ---- Looked up each time ---- */
 
@@ -36,7 +37,7 @@ static void push_finfo(ljinspect_hit *hit) {
     set_string(L, "namewhat", ar.namewhat);
     set_integer(L, "linedefined", ar.linedefined);
     set_integer(L, "lastlinedefined", ar.lastlinedefined);
-    set_integer(L, "currentline", hit->hook->line);
+    set_integer(L, "currentline", capture_line(hit));
 }
 
 /* A later local of the same name shadows the earlier one, also with nil. */
@@ -77,6 +78,24 @@ static void push_varargs(ljinspect_hit *hit) {
     lua_createtable(L, 0, 1);
     while (ljinspect_hit_vararg(hit, n + 1)) lua_rawseti(L, -2, ++n);
     set_integer(L, "n", n);
+}
+
+/* At a return: what is known of it. */
+static void push_leaving(ljinspect_hit *hit, unsigned uses) {
+    lua_State *L = hit->L;
+    int n, tail_call;
+    double us;
+    if (!ljinspect_hit_leaving(hit, &n, &tail_call, &us)) return;
+    if ((uses & USES_RETURNS) != 0) {
+        resolve_push_returns(L, hit->context);
+        lua_setfield(L, -2, "returns");
+    }
+    if (us >= 0) {
+        lua_pushnumber(L, us);
+        lua_setfield(L, -2, "duration_us");
+    }
+    lua_pushboolean(L, tail_call);
+    lua_setfield(L, -2, "tail_call");
 }
 
 /* ---- Remembered ---- */
@@ -214,7 +233,7 @@ static void add_finfo(luaL_Buffer *b, void *arg) {
 
 static void make_finfo(ljinspect_hit *hit, site *s) {
     static const char *const names[] = {"func", "name", "namewhat"};
-    constant_finfo f = {.ar = hit->frame, .line = hit->hook->line};
+    constant_finfo f = {.ar = hit->frame, .line = capture_line(hit)};
     lua_getinfo(hit->L, "S", &f.ar);
     s->finfo = make(hit->context, hit->L, names, 3, add_finfo, &f);
 }
@@ -245,7 +264,7 @@ static void fill_vals(ljinspect_hit *hit, const site *s) {
     engine *e = hit->context->engine;
     luaL_checkstack(L, s->vals.values + 4, "no room for locals");
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->vals.ref);
-    if (e->class->push_locals == NULL || !e->class->push_locals(e, L, s->vals.values)) {
+    if (e->class->push_locals == NULL || !e->class->push_locals(e, L, 1, s->vals.values)) {
         for (int i = 1; i <= s->vals.values; i++) ljinspect_hit_local_at(hit, i);
     }
     lua_call(L, s->vals.values, 1);
@@ -305,4 +324,5 @@ void info_push(ljinspect_hit *hit, unsigned uses) {
         lua_setfield(L, -2, parts[i].name);
     }
     if (s != NULL) s->made = true;
+    push_leaving(hit, uses);
 }

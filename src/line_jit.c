@@ -30,7 +30,9 @@ void line_jit_push_util(lua_State *L) {
         return;
     }
     lua_pushliteral(L, "jit.util");
-    if (lua_pcall(L, 1, 1, 0) != 0 || !lua_istable(L, -1)) {
+    int status = lua_pcall(L, 1, 1, 0);
+    if (status == LUA_ERRMEM) lua_error(L);
+    if (status != 0 || !lua_istable(L, -1)) {
         lua_pop(L, 1);
         lua_pushnil(L);
     }

@@ -136,6 +136,11 @@ static bool fill(logpoint *p, context *c, lua_State *L, const ljinspect_hook_opt
     if ((int)asked->level < LJINSPECT_DEBUG || (int)asked->level > LJINSPECT_ERROR)
         return wrong(error, "%s: debug, info, warn or error expected", "level"), false;
     p->level = asked->level;
+    p->names.at_return = asked->at == LJINSPECT_AT_RETURN;
+    if (p->names.at_return && asked->function != NULL) {
+        p->function = strdup(asked->function);
+        if (p->function == NULL) return no_memory(error);
+    }
     if (asked->tag != NULL) {
         p->tag = strdup(asked->tag);
         if (p->tag == NULL) return no_memory(error);
@@ -174,6 +179,7 @@ void logpoint_free(logpoint *p, context *c) {
     free(p->template);
     free(p->histogram);
     free(p->tag);
+    free(p->function);
     free(p);
 }
 

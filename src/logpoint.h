@@ -40,6 +40,10 @@ void logpoint_free(logpoint *p, context *c);
 /* The same for one that no hook owns: what the user gave is still the user's. */
 void logpoint_abandon(logpoint *p, context *c);
 
+/* Whether a hit is passed over for its condition, as far as that can be said quickly, outside of context_call(); else
+ * logpoint_hit() is to be asked. Raises nothing. */
+bool logpoint_rejects(logpoint *p, context *c, lua_State *L, const hook *h);
+
 /* Deal with a hit. Runs inside context_call(); may raise memory errors, and what the condition raises. Leaves values on the
  * stack. */
 logpoint_verdict logpoint_hit(logpoint *p, ljinspect_hit *hit);

@@ -21,6 +21,7 @@ struct logpoint {
     bool conditional;
     expr condition;
     bool in_condition;     /* it is being evaluated */
+    bool held;             /* it was, for the hit at hand, and holds */
     bool condition_failed; /* it has raised an error, which was logged */
     bool show_failed;      /* the same for what comes after it */
     char *template;        /* NULL: none */
@@ -39,6 +40,7 @@ struct logpoint {
     tally tally;
     char *histogram; /* the expression's text; NULL: none */
     expr values;
+    char *function;   /* its name, of a hook on returns; NULL: not given */
     int only_ref;     /* a function: hits of others do not count; LUA_NOREF: none */
     const void *only; /* its address */
     /* where lines go */

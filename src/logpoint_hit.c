@@ -56,6 +56,7 @@ void logpoint_failed(logpoint *p, context *c, lua_State *L, hook *h) {
 }
 
 static bool holds(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
+    if (p->held) return true;
     p->in_condition = true;
     expr_eval(&p->condition, &p->names, f);
     p->in_condition = false;
@@ -192,7 +193,8 @@ static void show(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
                                     .message = json && p->template != NULL ? c->message.data : NULL,
                                     .message_len = c->message.len,
                                     .level = p->level,
-                                    .us = us};
+                                    .us = us,
+                                    .function = p->function};
         if ((p->snapshot.what & LJINSPECT_CAPTURE_TOSTRING) != 0) time_limit_begin(c, hit->L);
         snapshot_render(&p->snapshot, hit, &head, line);
     }
@@ -228,9 +230,11 @@ static void count(logpoint *p, ljinspect_hit *hit, const resolve_frame *f) {
     if (tally_due(&p->tally, now)) summarize(p, &w, now);
     tally_hit(&p->tally, now);
     if (p->histogram == NULL) return;
-    bool counted = expr_try(&p->values, &p->names, f) == 0 && lua_type(L, -1) == LUA_TNUMBER &&
-                   tally_value(&p->tally, lua_tonumber(L, -1));
-    if (!counted) hit->hook->errors++;
+    bool ok = expr_try(&p->values, &p->names, f) == 0;
+    bool counted = ok && lua_type(L, -1) == LUA_TNUMBER && tally_value(&p->tally, lua_tonumber(L, -1));
+    const engine_return *leaving = hit->context->engine->leaving;
+    bool unknown = ok && lua_isnil(L, -1) && leaving != NULL && !leaving->timed; /* a duration that is not known */
+    if (!counted && !unknown) hit->hook->errors++;
     lua_pop(L, 1);
 }
 
@@ -295,11 +299,23 @@ void logpoint_tend(context *c, lua_State *L) {
 
 /* Whether the hit is of the function that is meant. */
 static bool is_meant(const logpoint *p, ljinspect_hit *hit, resolve_frame *f) {
+    const void *function = hit->context->engine->function;
     if (p->only == NULL) return true;
+    if (function != NULL) return function == p->only;
     lua_Debug ar = hit->frame;
     lua_getinfo(hit->L, "f", &ar);
     f->function = lua_gettop(hit->L);
     return lua_topointer(hit->L, -1) == p->only;
+}
+
+bool logpoint_rejects(logpoint *p, context *c, lua_State *L, const hook *h) {
+    const engine *e = c->engine;
+    p->held = false;
+    if (!p->conditional || p->expires != 0 || p->sample != UINT64_MAX) return false;
+    if (p->only != NULL && e->function != p->only) return false;
+    int it_does = expr_quick(&p->condition, &p->names, c, L);
+    p->held = it_does > 0;
+    return it_does == 0 && !h->removed;
 }
 
 logpoint_verdict logpoint_hit(logpoint *p, ljinspect_hit *hit) {

@@ -232,7 +232,7 @@ static const char *check_path(lua_State *L, int arg, int index) {
         luaL_argerror(L, arg, lua_tostring(L, -1));
     }
     if (lua_isnoneornil(L, index)) {
-        const char *file = getenv("LJINSPECT_HOOKS_FILE");
+        const char *file = secure_getenv("LJINSPECT_HOOKS_FILE");
         luaL_argcheck(L, file != NULL && *file != '\0', arg, "file: none given, and LJINSPECT_HOOKS_FILE is not set");
         return file;
     }

@@ -141,14 +141,14 @@ static unsigned take_format(const fields *f) {
     return LJINSPECT_CAPTURE_JSON;
 }
 
-/* Read the field `capture`: true, or a table. False where there is none. */
-static bool take_capture(const fields *outer, ljinspect_capture *capture) {
-    static const char *const names[] = {"locals",  "upvalues", "varargs", "stack", "stack_locals", "depth",
-                                        "entries", "string",   "bytes",   "mask",  "format",       "tostring"};
+/* Read the field `capture`, of a hook on returns or another: true, or a table. False where there is none. */
+static bool take_capture(const fields *outer, bool returns, ljinspect_capture *capture) {
+    static const char *const names[] = {"locals", "upvalues", "varargs", "stack",  "stack_locals", "depth",  "entries",
+                                        "string", "bytes",    "mask",    "format", "tostring",     "returns"};
     lua_State *L = outer->L;
     int type = push_field(outer, "capture");
-    *capture =
-        (ljinspect_capture){.what = LJINSPECT_CAPTURE_LOCALS | LJINSPECT_CAPTURE_UPVALUES | LJINSPECT_CAPTURE_VARARGS};
+    *capture = (ljinspect_capture){.what = LJINSPECT_CAPTURE_LOCALS | LJINSPECT_CAPTURE_UPVALUES |
+                                           LJINSPECT_CAPTURE_VARARGS | (returns ? LJINSPECT_CAPTURE_RETURNS : 0u)};
     if (type == LUA_TNIL) return false;
     if (type == LUA_TBOOLEAN) return lua_toboolean(L, -1);
     if (type != LUA_TTABLE)
@@ -162,6 +162,7 @@ static bool take_capture(const fields *outer, ljinspect_capture *capture) {
     capture->what = (take_boolean(&f, "locals") ? LJINSPECT_CAPTURE_LOCALS : 0u) |
                     (take_boolean(&f, "upvalues") ? LJINSPECT_CAPTURE_UPVALUES : 0u) |
                     (take_boolean(&f, "varargs") ? LJINSPECT_CAPTURE_VARARGS : 0u) |
+                    (take_boolean(&f, "returns") ? LJINSPECT_CAPTURE_RETURNS : 0u) |
                     (take_boolean(&f, "tostring") ? LJINSPECT_CAPTURE_TOSTRING : 0u) | take_format(&f);
     capture->stack = (int)take_integer(&f, "stack", 0, 0, 200);
     capture->stack_locals = (int)take_integer(&f, "stack_locals", 0, 0, 200);
@@ -215,6 +216,16 @@ static void take_func(const fields *f, ljinspect_hook_options *o) {
         wrong(f, "func", lua_pushfstring(f->L, "function or string expected, got %s", lua_typename(f->L, type)));
 }
 
+/* "entry" or "return", of a function alone. */
+static int take_at(const fields *f, bool function) {
+    const char *at = take_string(f, "at");
+    if (at == NULL) return LJINSPECT_AT_ENTRY;
+    if (strcmp(at, "entry") != 0 && strcmp(at, "return") != 0)
+        wrong(f, "at", lua_pushfstring(f->L, "'entry' or 'return' expected, got '%s'", at));
+    if (!function) wrong(f, "at", "of a function alone: give func, without line");
+    return *at == 'e' ? LJINSPECT_AT_ENTRY : LJINSPECT_AT_RETURN;
+}
+
 static int finish(lua_State *L, int64_t id, const char *why) {
     int reason = errno;
     if (id == LJINSPECT_ERR_ARGUMENT) return luaL_argerror(L, 1, why);
@@ -228,9 +239,9 @@ static int finish(lua_State *L, int64_t id, const char *why) {
 }
 
 int lua_options_set_hook(lua_State *L) {
-    static const char *const names[] = {"file",   "line", "func",       "condition", "log",       "capture",
-                                        "filter", "hits", "per_second", "expires",   "sample",    "level",
-                                        "tag",    "sink", "budget",     "count",     "histogram", "interval"};
+    static const char *const names[] = {"file",   "line",   "func",       "condition", "log",     "capture", "at",
+                                        "filter", "hits",   "per_second", "expires",   "sample",  "level",   "tag",
+                                        "sink",   "budget", "count",      "histogram", "interval"};
     char why[512];
     ljinspect_hook_options o;
     ljinspect_capture capture;
@@ -245,7 +256,8 @@ int lua_options_set_hook(lua_State *L) {
     if (o.line == 0 && o.func == 0 && o.function == NULL) wrong(&f, "line", "number expected, got nil");
     o.condition = take_string(&f, "condition");
     o.log = take_string(&f, "log");
-    if (take_capture(&f, &capture)) o.capture = &capture;
+    o.at = take_at(&f, o.line == 0);
+    if (take_capture(&f, o.at == LJINSPECT_AT_RETURN, &capture)) o.capture = &capture;
     o.hits = (int64_t)take_integer(&f, "hits", 0, 1, 9007199254740992.0);
     o.per_second = take_above_0(&f, "per_second", 0);
     o.expires = take_above_0(&f, "expires", 0);
@@ -260,6 +272,7 @@ int lua_options_set_hook(lua_State *L) {
     const ljinspect_filter filter = {.kind = LJINSPECT_FILTER_LUA, .index = take_function(&f, "filter")};
     if (filter.index != 0) o.filter = &filter;
     int64_t id = ljinspect_set_hook_with(L, &o, why, sizeof why);
+    if (id == LJINSPECT_ERR_ENGINE && o.at == LJINSPECT_AT_RETURN) return luaL_argerror(L, 1, why);
     return finish(L, id, why);
 }
 

@@ -5,6 +5,14 @@
 
 #include "context.h"
 
+static resolve_kind kind_of(const resolver *r, const char *name) {
+    static const char *const names[] = {"returns", "duration_us", "tail_call"};
+    for (int i = 0; r->at_return && i < 3; i++) {
+        if (strcmp(name, names[i]) == 0) return (resolve_kind)(RESOLVE_RETURNS + i);
+    }
+    return RESOLVE_GLOBAL;
+}
+
 int resolve_add(resolver *r, const char *text, size_t len) {
     for (int i = 0; i < r->n; i++) {
         if (strlen(r->names[i].text) == len && memcmp(r->names[i].text, text, len) == 0) return i;
@@ -17,7 +25,8 @@ int resolve_add(resolver *r, const char *text, size_t len) {
     if (copy == NULL) return RESOLVE_NO_MEMORY;
     memcpy(copy, text, len);
     copy[len] = '\0';
-    names[r->n] = (resolve_name){.text = copy};
+    names[r->n] = (resolve_name){.text = copy, .kind = kind_of(r, copy)};
+    r->returns = r->returns || names[r->n].kind == RESOLVE_RETURNS;
     return r->n++;
 }
 
@@ -63,8 +72,9 @@ static bool function_lives(const resolver *r, const resolve_frame *f) {
 
 static bool is_as_found(const resolver *r, const resolve_frame *f) {
     uint64_t site = f->context->engine->site;
-    if (!r->valid || !function_lives(r, f)) return false;
-    if (site != 0 && site == r->site) return true;
+    if (!r->valid || r->site != site) return false;
+    if (site != 0) return true;
+    if (!function_lives(r, f)) return false;
     if (r->named == 0 && (f->function == 0 || lua_topointer(f->L, f->function) != r->function)) return false;
     int first = r->named > 0 ? r->named : 1;
     for (int i = first; i <= r->active; i++) {
@@ -85,7 +95,7 @@ static void find_locals(resolver *r, const resolve_frame *f) {
         if (*name == '(') continue;
         r->named = i;
         for (int k = 0; k < r->n; k++) {
-            if (strcmp(r->names[k].text, name) != 0) continue;
+            if (r->names[k].kind >= RESOLVE_RETURNS || strcmp(r->names[k].text, name) != 0) continue;
             r->names[k].kind = RESOLVE_LOCAL;
             r->names[k].index = i;
         }
@@ -108,7 +118,9 @@ static void find_upvalues(resolver *r, const resolve_frame *f) {
 /* Remember what is_as_found() compares with. */
 static void remember(resolver *r, const resolve_frame *f) {
     int first = r->named > 0 ? r->named : 1;
-    if (r->active - first > RESOLVE_HIDDEN_MAX) return;
+    r->site = f->context->engine->site;
+    r->valid = r->site != 0;
+    if (r->valid || r->active - first > RESOLVE_HIDDEN_MAX) return;
     for (int i = first; i <= r->active; i++) r->seen[i - first] = local_name(f, i);
     lua_rawgeti(f->L, LUA_REGISTRYINDEX, f->context->weak_ref);
     if (r->slot == 0) r->slot = ++f->context->last_slot;
@@ -116,7 +128,6 @@ static void remember(resolver *r, const resolve_frame *f) {
     lua_rawseti(f->L, -2, r->slot);
     lua_pop(f->L, 1);
     r->function = lua_topointer(f->L, f->function);
-    r->site = f->context->engine->site;
     r->valid = true;
 }
 
@@ -129,15 +140,24 @@ static void have_function(resolve_frame *f) {
 
 void resolve_prepare(resolver *r, resolve_frame *f) {
     if (r->n == 0) return;
+    if (r->returns) {
+        lua_pushnil(f->L);
+        f->returns = lua_gettop(f->L);
+    }
     if (!r->valid || !r->only_locals || r->named == 0) have_function(f);
     if (is_as_found(r, f)) return;
     have_function(f);
     r->valid = false;
-    for (int k = 0; k < r->n; k++) r->names[k].kind = RESOLVE_GLOBAL;
+    for (int k = 0; k < r->n; k++) {
+        if (r->names[k].kind < RESOLVE_RETURNS) r->names[k].kind = RESOLVE_GLOBAL;
+    }
     find_locals(r, f);
     find_upvalues(r, f);
     r->only_locals = true;
-    for (int k = 0; k < r->n; k++) r->only_locals = r->only_locals && r->names[k].kind == RESOLVE_LOCAL;
+    for (int k = 0; k < r->n; k++) {
+        resolve_kind kind = r->names[k].kind;
+        r->only_locals = r->only_locals && (kind == RESOLVE_LOCAL || kind >= RESOLVE_RETURNS);
+    }
     remember(r, f);
 }
 
@@ -170,8 +190,50 @@ static bool push_global(const resolve_frame *f, const char *name) {
     return false;
 }
 
+void resolve_push_returns(lua_State *L, struct context *c) {
+    engine *e = c->engine;
+    int n = e->leaving->n;
+    lua_createtable(L, n, 1);
+    for (int i = 1; i <= n; i++) {
+        e->class->push_returns(e, L, i, 1);
+        lua_rawseti(L, -2, i);
+    }
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, "n");
+}
+
+bool resolve_is_known(const resolver *r, const context *c) {
+    return r->valid && c->engine->site != 0 && r->site == c->engine->site;
+}
+
+bool resolve_push_local(const resolver *r, context *c, lua_State *L, int name) {
+    engine *e = c->engine;
+    const resolve_name *n = &r->names[name];
+    switch (n->kind) {
+    case RESOLVE_LOCAL: return e->class->push_locals != NULL && e->class->push_locals(e, L, n->index, 1);
+    case RESOLVE_TAIL_CALL: lua_pushboolean(L, e->leaving->tail_call); return true;
+    case RESOLVE_DURATION:
+        if (e->leaving->timed)
+            lua_pushnumber(L, engine_return_us(e->leaving));
+        else
+            lua_pushnil(L);
+        return true;
+    default: return false;
+    }
+}
+
 bool resolve_push(const resolver *r, const resolve_frame *f, int name) {
     const resolve_name *n = &r->names[name];
+    if (n->kind == RESOLVE_RETURNS) {
+        if (lua_isnil(f->L, f->returns)) {
+            resolve_push_returns(f->L, f->context);
+            lua_replace(f->L, f->returns);
+        }
+        lua_pushvalue(f->L, f->returns);
+        return true;
+    }
+    bool known = n->kind > RESOLVE_RETURNS || r->site != 0; /* else the engine may have no quick way to the locals */
+    if (known && resolve_push_local(r, f->context, f->L, name)) return true;
     if (n->kind == RESOLVE_LOCAL) return lua_getlocal(f->L, f->frame, n->index) != NULL;
     if (n->kind == RESOLVE_UPVALUE) return lua_getupvalue(f->L, f->function, n->index) != NULL;
     return push_global(f, n->text);

@@ -56,6 +56,12 @@ typedef struct list {
     int n;
 } list;
 
+/* What follows stands apart from what is there, in text. */
+static void put_space(outbuf *o) {
+    char last = o->len > 0 ? o->data[o->len - 1] : ' ';
+    if (last != ' ' && last != '[') out_char(o, ' ');
+}
+
 static void open_list(const list *l) {
     outbuf *o = l->render->out;
     if (l->render->json) {
@@ -63,7 +69,7 @@ static void open_list(const list *l) {
         out_text(o, l->title);
         out_text(o, "\":[");
     } else {
-        out_text(o, o->len > 0 && o->data[o->len - 1] != '[' ? " " : "");
+        put_space(o);
         out_text(o, l->title);
         out_char(o, '(');
     }
@@ -132,6 +138,50 @@ static void put_varargs(render *r, const lua_Debug *frame) {
         if (enough) break;
     }
     close_list(&l);
+}
+
+/* ---- Returns ---- */
+
+/* The values: of a function whose name is masked they are, too. */
+static void put_returns(render *r, ljinspect_hit *hit, const char *function) {
+    list l = {.render = r, .title = "returns"};
+    lua_Debug ar = hit->frame;
+    open_list(&l);
+    if (function == NULL && lua_getinfo(r->L, "n", &ar)) function = ar.name;
+    for (int i = 1; ljinspect_hit_return(hit, i); i++) {
+        bool enough = i > r->limits->entries || render_full(r);
+        separate(&l);
+        if (enough)
+            out_text(r->out, r->json ? "{\"type\":\"nil\",\"cut\":\"entries\"}" : "...");
+        else
+            render_value(r, -1, function);
+        lua_pop(r->L, 1);
+        if (enough) break;
+    }
+    close_list(&l);
+}
+
+/* What else is known of a return: in text behind the values. */
+static void put_leaving(render *r, const ljinspect_hit *hit) {
+    outbuf *o = r->out;
+    int tail_call;
+    double us;
+    if (!ljinspect_hit_leaving(hit, NULL, &tail_call, &us)) return;
+    if (r->json) {
+        out_text(o, tail_call ? ",\"tail_call\":true" : ",\"tail_call\":false");
+        if (us >= 0) out_text(o, ",\"duration_us\":");
+        if (us >= 0) out_number(o, us);
+        return;
+    }
+    if (tail_call) {
+        put_space(o);
+        out_text(o, "tail call");
+    }
+    if (us < 0) return;
+    put_space(o);
+    out_text(o, "after ");
+    out_number(o, us);
+    out_text(o, " us");
 }
 
 /* ---- The stack ---- */
@@ -219,8 +269,9 @@ static void put_head(render *r, ljinspect_hit *hit, const snapshot_head *head) {
     else
         out_pointer(o, (const void *)L);
     out_text(o, "\",\"function\":{");
-    put_frame_name(r, &ar, hit->hook->line);
+    put_frame_name(r, &ar, capture_line(hit));
     out_char(o, '}');
+    put_leaving(r, hit);
     if (head->message == NULL) return;
     out_text(o, ",\"message\":");
     out_json_string(o, head->message, head->message_len);
@@ -238,9 +289,11 @@ void snapshot_render(const snapshot_options *options, ljinspect_hit *hit, const 
         put_head(&r, hit, head);
     else if (head->message != NULL)
         out_bytes(o, head->message, head->message_len);
+    if ((options->what & LJINSPECT_CAPTURE_RETURNS) != 0) put_returns(&r, hit, head->function);
+    if (!r.json) put_leaving(&r, hit);
     if ((options->what & LJINSPECT_CAPTURE_LOCALS) != 0) put_locals(&r, &hit->frame, "locals");
     if ((options->what & LJINSPECT_CAPTURE_UPVALUES) != 0) put_upvalues(&r, &hit->frame);
     if ((options->what & LJINSPECT_CAPTURE_VARARGS) != 0) put_varargs(&r, &hit->frame);
-    if (options->stack > 0) put_stack(&r, options, hit->hook->line);
+    if (options->stack > 0) put_stack(&r, options, capture_line(hit));
     if (r.json) out_char(o, '}');
 }

@@ -25,7 +25,8 @@ typedef struct snapshot_head {
     const char *message; /* the log line; NULL: none */
     size_t message_len;
     enum ljinspect_level level;
-    long long us; /* since 1970 */
+    long long us;         /* since 1970 */
+    const char *function; /* at a return: what the function is called, for names that are masked; NULL: not known */
 } snapshot_head;
 
 /* Fill *options from what the user asked for. 0, or LJINSPECT_ERR_NOMEM, or _ARGUMENT with *why. NULL: the defaults of

@@ -7,13 +7,13 @@ bool ticks_counter;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static uint64_t per_second = 1000000000u;
 
+#if defined(__x86_64__)
 static uint64_t monotonic_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-#if defined(__x86_64__)
 /* "Invariant TSC": it runs at one rate, also in power-saving states. */
 static bool counter_is_constant(void) {
     unsigned a, b, c, d;

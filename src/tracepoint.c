@@ -105,7 +105,7 @@ static bool push_util(lua_State *L, const char *name) {
     return lua_isfunction(L, -1);
 }
 
-bool tracepoint_entry(engine *e, lua_State *L, const char **source, int *line, const char **why) {
+bool tracepoint_line(lua_State *L, const char **source, int *line, const char **why) {
     lua_Debug ar;
     int top = lua_gettop(L), at = top + 1;
     luaL_checkstack(L, 10, "no room to look into a function");
@@ -114,6 +114,22 @@ bool tracepoint_entry(engine *e, lua_State *L, const char **source, int *line, c
     *source = ar.source;
     *why = "a C function";
     if (strcmp(ar.what, "C") == 0) return false;
+    lua_pushvalue(L, top);
+    lua_pushnil(L); /* FUNCBC */
+    *why = "jit.util is not there to look into the function";
+    bool ok = push_util(L, "funcinfo");
+    if (ok) {
+        *line = line_at(L, at, 1);
+        *why = "the function has no line numbers";
+        ok = *line > 0;
+    }
+    lua_settop(L, top);
+    return ok;
+}
+
+bool tracepoint_once(engine *e, lua_State *L, int line, const char **why) {
+    int top = lua_gettop(L), at = top + 1;
+    luaL_checkstack(L, 10, "no room to look into a function");
     lua_pushvalue(L, top);
     *why = "jit.util is not there to look into the function";
     bool ok = push_util(L, "funcbc") && push_util(L, "funcinfo");
@@ -125,13 +141,8 @@ bool tracepoint_entry(engine *e, lua_State *L, const char **source, int *line, c
         lua_pop(L, 1);
     }
     if (ok) {
-        *line = line_at(L, at, 1);
-        *why = "the function has no line numbers";
-        ok = *line > 0;
-    }
-    if (ok) {
         *why = "each call comes to its first line more than once (a loop, or a call over several lines): hook a line";
-        ok = is_entered_once(e, L, at, *line);
+        ok = is_entered_once(e, L, at, line);
     }
     lua_settop(L, top);
     return ok;

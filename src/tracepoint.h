@@ -15,12 +15,12 @@
  * raise a memory error. */
 bool tracepoint_find(lua_State *L, const char *name, const char **why);
 
-/*
- * The line that each call of the function on top of the stack arrives at once, and first: the first line with code.
- * False with *why where there is no such line: a C function; a function that comes back to its first line, in a loop or
- * for a call whose arguments are on other lines. The chunk name is valid as long as the function. May raise a memory
- * error.
- */
-bool tracepoint_entry(engine *e, lua_State *L, const char **source, int *line, const char **why);
+/* The line on which the code of the function on top of the stack begins. False with *why where there is none: a C function.
+ * The chunk name is valid as long as the function. May raise a memory error. */
+bool tracepoint_line(lua_State *L, const char **source, int *line, const char **why);
+
+/* Whether each call of the function on top of the stack arrives at that line once. False with *why for one that comes back
+ * to it, in a loop or for a call whose arguments are on other lines. May raise a memory error. */
+bool tracepoint_once(engine *e, lua_State *L, int line, const char **why);
 
 #endif

@@ -17,6 +17,13 @@
 #include "vm/vm.h"
 #include "wake.h"
 
+/* The stubs' registers, `trap_regs`, and what is done with them. */
+#if defined(__aarch64__)
+#include "trap_arm64.h"
+#else
+#include "trap_x64.h"
+#endif
+
 /* How the instruction under a trap is executed once the hit was reported. */
 typedef enum trap_how {
     TRAP_PLAIN, /* by its handler, with the operands decoded again: it never looks at its own opcode */
@@ -39,6 +46,11 @@ typedef struct trap_place {
     bool report; /* control arrives at `line` here */
     bool mixed;  /* report only if it was not entered from a `mark` of the same line: see trap_place.c */
     bool mark;   /* leave a mark for `mixed` places */
+    /* Of a function with hooks on its returns, see trap_calls.c: */
+    bool enters;             /* the first instruction */
+    bool loops;              /* jumps back to it, perhaps */
+    uint8_t leaves;          /* by which return or tail call (a vm_op) the function is left here; 0: it is not */
+    const vm_ins *return_at; /* that instruction: this one, or the one that this UCLO leads to */
 } trap_place;
 
 /* A function with hooks. */
@@ -49,6 +61,8 @@ struct trap_proto {
     trap_place *places;
     uint32_t n_places;
     uint32_t serial;      /* no other entry of this engine has it */
+    uint32_t clock;       /* hooks on its returns are in force; no other time at which some were has it. 0: none */
+    bool loops;           /* there are jumps back to its first instruction */
     bool was_nojit;       /* the program had switched the JIT off for it */
     uint32_t *old_iloops; /* loops that LuaJIT had given up on before (indices), ascending */
     uint32_t n_old_iloops;
@@ -58,17 +72,32 @@ typedef struct trap_key {
     char *file;
     size_t file_len;
     int line;
+    bool returns;   /* of functions whose code begins on the line */
     unsigned count; /* arms that were not undone */
 } trap_key;
 
-/* The instruction of `mark` kind executed last in a frame. */
-typedef struct trap_mark {
-    const lua_State *L;
-    ptrdiff_t base; /* from the stack's start: the stack may move */
-    const trap_proto *proto;
-    const vm_ins *at;
-    int line;
-} trap_mark;
+/* What is remembered of a frame. */
+typedef struct trap_frame {
+    const lua_State *L; /* NULL: the slot is empty */
+    ptrdiff_t base;     /* from the stack's start: the stack may move */
+    union {
+        struct { /* the instruction of `mark` kind executed last */
+            const trap_proto *proto;
+            const vm_ins *at;
+            int line;
+        } mark;
+        struct {            /* see trap_calls.c */
+            uint64_t began; /* ticks; 0: not known */
+            uint32_t clock; /* the function's, at that time */
+            uint8_t loop;
+        } call;
+    };
+} trap_frame;
+
+typedef struct trap_frames {
+    trap_frame *list;
+    size_t n, cap;
+} trap_frames;
 
 typedef struct trap_engine {
     engine base;
@@ -81,7 +110,8 @@ typedef struct trap_engine {
     trap_proto **protos; /* hash tables of the same power of two; chained */
     trap_place **places;
     size_t n_protos, n_places, proto_buckets, place_buckets;
-    uint32_t last_serial;
+    uint32_t last_serial, last_clock;
+    uint64_t changes;         /* of `places` */
     unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
 
     const lua_State *hit_L; /* during a hit: the coroutine, and its frame from the stack's start, which may move */
@@ -93,9 +123,10 @@ typedef struct trap_engine {
     bool flush_due;      /* traces compiled while hooks were armed are to be dropped at the next safepoint */
     bool refresh_due;    /* a disarm could not be finished */
 
-    trap_mark *marks; /* hash table */
-    size_t n_marks, cap_marks;
-    uint8_t muted; /* events of the program's debug hooks that are off while filters run */
+    trap_frames marks, calls;
+    engine_return leaving; /* during the hit of a return */
+    uint32_t leaving_slot; /* of the first value, from the base */
+    uint8_t muted;         /* events of the program's debug hooks that are off while filters run */
     struct {
         bool on, jit;  /* trap_bound() is in force; the compiler was on */
         lua_Hook hook; /* the program's, its count, and how many instructions were left of that */
@@ -147,18 +178,6 @@ static inline void trap_unhush(trap_engine *e, bool was) {
     if (!was) *((uint8_t *)e->v.g + e->v.lay->g_hookmask) &= (uint8_t)~VM_HOOK_ACTIVE;
 }
 
-/* What the stubs hand over: trap_x64.S knows this layout. */
-typedef struct trap_regs {
-    char *base;
-    vm_ins *pc;
-    uint64_t a, d, op;
-    uintptr_t *dispatch;
-    uintptr_t *frame;
-    uint64_t r10, r11;
-} trap_regs;
-
-_Static_assert(sizeof(trap_regs) == 72 && offsetof(trap_regs, frame) == 48, "trap_x64.S");
-
 enum { TRAP_STACK = LUA_MINSTACK + 24 }; /* slots that a call out needs above the top */
 
 static inline uint8_t trap_mode(const trap_engine *e) {
@@ -166,14 +185,6 @@ static inline uint8_t trap_mode(const trap_engine *e) {
 }
 static inline uint8_t trap_hookmask(const trap_engine *e) {
     return vm_u8(e->v.g, e->v.lay->g_hookmask);
-}
-
-/* Decode the instruction at `pc` again for the handler of `op` (vm_x64.dasc: vm_inshook). */
-static inline void trap_decode(trap_regs *r, uint8_t op) {
-    vm_ins ins = r->pc[-1];
-    r->a = VM_INS_A(ins);
-    r->d = VM_INS_D(ins);
-    r->op = op;
 }
 
 void trap_stub(void);
@@ -194,18 +205,18 @@ uintptr_t trap_rearm_fixed(trap_regs *r);
 uintptr_t trap_wake(trap_regs *r);
 uintptr_t trap_paused(trap_regs *r);
 
-/* ---- trap_vms.c: which engine serves a VM, by its dispatch table; any thread, no lock for the reader ----------- */
+/* ---- trap_vms.c: which engine serves a VM, by what the stubs know of it (trap_vm_of()); any thread, no lock for the reader ----------- */
 bool trap_vms_add(trap_engine *e);
 void trap_vms_remove(trap_engine *e);
-trap_engine *trap_vms_find(const uintptr_t *dispatch);
+trap_engine *trap_vms_find(const void *known);
 
 /* ---- trap_place.c: where traps stand in a function -------------------------------------------------------------- */
 
 trap_how trap_how_of(const vm_layout *lay, const vm_ins *code, uint32_t size, uint32_t index);
-/* Work out the places of `p` for the lines that `hooked` is true for (relative to the first line). The bytecode must be
- * the program's own. 0, or LJINSPECT_ERR_NOMEM, or LJINSPECT_ERR_ENGINE where the function holds code that is not
+/* Work out the places of `p` for the lines that `hooked` is true for (relative to the first line), and for its returns
+ * where `returns`. The bytecode must be the program's own. 0, or LJINSPECT_ERR_NOMEM, or LJINSPECT_ERR_ENGINE where the function holds code that is not
  * understood; *places is the caller's to free. */
-int trap_plan(const trap_engine *e, trap_proto *p, const bool *hooked, trap_place **places, uint32_t *n);
+int trap_plan(const trap_engine *e, trap_proto *p, const bool *hooked, bool returns, trap_place **places, uint32_t *n);
 
 /* ---- trap_table.c: hooked functions and their places ------------------------------------------------------------ */
 
@@ -225,9 +236,11 @@ int trap_replan(trap_engine *e, trap_proto *p);
 /* Forget a function. `alive`: its traps are taken out and the JIT may compile it again; else its memory is not touched.
  * */
 void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive);
-/* True if the function has code on the key's line and a matching name; _about: the same for a key out of force. */
+/* True if the function has code on the key's line (begins on it, for returns) and a matching name; _about: the same for a key out of force. */
 bool trap_key_matches(const trap_key *k, const vm_proto *pt);
 bool trap_key_about(const trap_key *k, const vm_proto *pt);
+/* Whether the function's code begins on the line. */
+bool trap_begins_on(const vm_proto *pt, int line);
 /* Whether a key that is in force matches the function. */
 bool trap_wanted(const trap_engine *e, const vm_proto *pt);
 /* Make LuaJIT count the loops of a function again that it gave up on, but for the `n` given ones. */
@@ -235,10 +248,29 @@ void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uin
 
 /* See engine.h. */
 int trap_is_jump(engine *base, lua_State *L, int func, int pc);
+/* ---- trap_frames.c: something remembered per frame --------------------------------------------------------------- */
+
+/* NULL where there is nothing. Valid until the next of the others. */
+trap_frame *trap_frames_find(const trap_frames *f, const lua_State *L, ptrdiff_t base);
+/* Find or make, all zero but its key. Of frames that an error ended something stays until their place on the stack is
+ * used again: all is forgotten before it becomes too much (131,072). NULL where memory is short. */
+trap_frame *trap_frames_put(trap_frames *f, const lua_State *L, ptrdiff_t base);
+void trap_frames_remove(trap_frames *f, trap_frame *at);
+void trap_frames_free(trap_frames *f);
+
 /* ---- trap_marks.c ------------------------------------------------------------------------------------------------- */
 
 /* Whether the frame at hand arrives at the place's line by this instruction; leaves or takes the frame's mark. */
 bool trap_arrives(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p);
+
+/* ---- trap_calls.c ------------------------------------------------------------------------------------------------ */
+
+/* The frame at hand executes an instruction of a function with hooks on its returns. */
+void trap_calls_pass(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p);
+/* It returns: when the call began, 0 where that is not known. */
+uint64_t trap_calls_end(trap_engine *e, lua_State *L, const trap_regs *r, const trap_place *p);
+/* Hooks on returns come into force: of calls that have begun it is not known when. Needs one free stack slot. */
+void trap_calls_present(trap_engine *e, lua_State *L);
 
 /* ---- trap_hit.c -------------------------------------------------------------------------------------------------- */
 
@@ -254,12 +286,13 @@ uint32_t trap_counted_slots(const trap_engine *e, const trap_regs *r);
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots);
 
 /* See engine.h. */
-bool trap_push_locals(engine *base, lua_State *L, int n);
+bool trap_push_locals(engine *base, lua_State *L, int first, int n);
+void trap_push_returns(engine *base, lua_State *L, int first, int n);
 
 typedef struct trap_callout {
     const char *source;
     size_t source_len;
-    int line; /* 0: a safepoint */
+    int line; /* 0: a safepoint; with HOOKS_RETURN, a return */
 } trap_callout;
 /* Call the owner; afterwards the VM is as the interpreter left it (vm_x64.dasc: BC_FUNCC, after the call). */
 void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c);

@@ -34,7 +34,8 @@ trap_engine *trap_engine_of(lua_State *L) {
     const char *why;
     const vm_layout *lay = vm_learn(&why);
     char *g = vm_ptr(L, VM_L_GLREF);
-    return trap_vms_find((uintptr_t *)(void *)(g + lay->g_dispatch));
+    vm v = {.lay = lay, .g = g, .dispatch = (uintptr_t *)(void *)(g + lay->g_dispatch)};
+    return trap_vms_find(trap_vm_of(&v));
 }
 
 static void push_events(lua_State *L) {
@@ -205,4 +206,5 @@ void trap_last_hook(trap_engine *e, lua_State *L) {
     detach_one(e, L, e->v.lay->trace_event, CHAINED_TRACE, on_trace);
     trap_stand_back(e, L);
     retry_loops(e, L);
+    trap_frames_free(&e->calls);
 }

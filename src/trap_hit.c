@@ -10,6 +10,8 @@
 #include <luajit.h>
 #include <stdlib.h>
 
+#include "ticks.h"
+
 enum { FILTER_STACK = 300 };
 
 #ifndef LUAI_MAXSTACK
@@ -33,6 +35,15 @@ void trap_abort_recording(trap_engine *e, lua_State *L) {
 
 /* ---- Calling out ----------------------------------------------------------------------------------------------- */
 
+/*
+ * An error that is raised and caught leaves the coroutine's status as LUA_OK (lj_err.c: lj_err_throw). In a message handler
+ * of xpcall() it is LUA_ERRERR, by which LuaJIT knows that the next error is one within the handler: without it the
+ * handler would be called for its own errors, again and again.
+ */
+static void set_status(lua_State *L, uint8_t status) {
+    ((uint8_t *)L)[VM_L_STATUS] = status;
+}
+
 static int grow_stack(lua_State *L) {
     lua_checkstack(L, 2 * TRAP_STACK);
     return 0;
@@ -50,7 +61,9 @@ bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
         return false;
     }
     bool was = trap_hush(e);
+    uint8_t status = vm_u8(L, VM_L_STATUS);
     if (lua_cpcall(L, grow_stack, NULL) != 0) lua_pop(L, 1);
+    set_status(L, status);
     trap_unhush(e, was);
     return vm_stack_left(L) >= slots;
 }
@@ -80,6 +93,7 @@ static void set_opcode(vm_ins *at, uint8_t op) {
 
 void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
+    uint8_t status = vm_u8(L, VM_L_STATUS);
     const engine_host *host = &e->base.host;
     /* The program's debug hooks do not see filters. HOOK_ACTIVE would do, but a C function that yields takes it for a
      * yield of the hook (lj_api.c: lua_yield); so the events are off, unless a filter sets hooks. */
@@ -88,6 +102,7 @@ void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     e->muted = trap_hookmask(e) & HOOK_EVENTS;
     set_hookmask(e, trap_hookmask(e) & ~(unsigned)HOOK_EVENTS);
     e->in_hit = true;
+    set_status(L, LUA_OK); /* a filter's first error is not one within the program's handler */
     if (c->line > 0) {
         trap_place *call = calling_place(e, vm_base(L));
         vm_ins *at = call != NULL ? call->at : NULL;
@@ -98,6 +113,7 @@ void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
         host->safepoint(host->owner, L);
     }
     e->in_hit = false;
+    set_status(L, status);
     bool unchanged = (trap_hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook;
     if (unchanged && e->muted != 0) {
         set_hookmask(e, trap_hookmask(e) | e->muted);
@@ -114,7 +130,7 @@ void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
 uint32_t trap_counted_slots(const trap_engine *e, const trap_regs *r) {
     const vm_layout *lay = e->v.lay;
     vm_ins ins = r->pc[-1];
-    uint32_t results = (uint32_t)r->frame[VM_CFRAME_MULTRES] - 1;
+    uint32_t results = vm_cframe_results(r->frame);
     if (lay->name[VM_INS_OP(ins)] == VM_UCLO) ins = r->pc[VM_INS_J(ins)];
     switch (lay->name[VM_INS_OP(ins)]) {
     case VM_CALLM: return VM_INS_A(ins) + VM_INS_C(ins) + results + 2;
@@ -214,7 +230,7 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
 
 /* `hooked`: LuaJIT's own hooks were run for the instruction to come. */
 static uintptr_t rearm(trap_regs *r, bool hooked) {
-    trap_engine *e = trap_vms_find(r->dispatch);
+    trap_engine *e = trap_vms_find(r->vm);
     trap_step_finish(e);
     if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
         lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
@@ -224,7 +240,7 @@ static uintptr_t rearm(trap_regs *r, bool hooked) {
     }
     /* The instruction to come was fetched while the traps were out. */
     if (r->op < e->v.lay->static_len && trap_is_trap(e, VM_INS_OP(r->pc[-1]))) r->op = VM_INS_OP(r->pc[-1]);
-    return r->dispatch[hooked && r->op < e->v.lay->static_len ? e->v.lay->static_at + r->op : r->op];
+    return e->v.dispatch[hooked && r->op < e->v.lay->static_len ? e->v.lay->static_at + r->op : r->op];
 }
 
 uintptr_t trap_rearm(trap_regs *r) {
@@ -303,18 +319,87 @@ static uint64_t site_of(const trap_place *p) {
 }
 
 /* lj_debug.c, debug_localname: the n-th active local is in the n-th slot. */
-bool trap_push_locals(engine *base, lua_State *L, int n) {
+bool trap_push_locals(engine *base, lua_State *L, int first, int n) {
     const trap_engine *e = (const trap_engine *)(const void *)base;
     if (L != e->hit_L) return false;
-    vm_push_slots(L, (const char *)vm_ptr(L, VM_L_STACK) + e->hit_base, n);
+    vm_push_slots(L, (const char *)vm_ptr(L, VM_L_STACK) + e->hit_base + (ptrdiff_t)8 * (first - 1), n);
     return true;
+}
+
+void trap_push_returns(engine *base, lua_State *L, int first, int n) {
+    const trap_engine *e = (const trap_engine *)(const void *)base;
+    const char *slot = (const char *)vm_ptr(e->hit_L, VM_L_STACK) + e->hit_base + (ptrdiff_t)8 * e->leaving_slot;
+    vm_push_slots(L, slot + (ptrdiff_t)8 * (first - 1), n);
 }
 
 /* ---- Traps ------------------------------------------------------------------------------------------------------ */
 
+/* The program switched the JIT on again for a function with hooks; a recording may have seen our opcode. */
+static void keep_off(trap_engine *e, lua_State *L, trap_proto *p) {
+    const vm_layout *lay = e->v.lay;
+    if (!lay->has_jit || (vm_u8(p->pt, VM_PT_FLAGS) & lay->flag_nojit) != 0) return;
+    ((uint8_t *)p->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
+    p->was_nojit = false;
+    p->n_old_iloops = 0;
+    trap_abort_recording(e, L);
+}
+
+/* What is returned at the place, by a call that began at `began` and took until `now` (lj_bc.h: operands of returns). */
+static void note_return(trap_engine *e, const trap_regs *r, const trap_place *p, uint64_t began, uint64_t now) {
+    vm_ins ins = *p->return_at;
+    int fixed = (int)VM_INS_D(ins);
+    e->leaving = (engine_return){.tail_call = p->leaves == VM_CALLT || p->leaves == VM_CALLMT,
+                                 .timed = began != 0,
+                                 .ticks = ticks_between(began, now)};
+    if (p->leaves == VM_RETM) e->leaving.n = fixed + (int)vm_cframe_results(r->frame);
+    if (p->leaves == VM_RET || p->leaves == VM_RET1) e->leaving.n = fixed - 1;
+    e->leaving_slot = VM_INS_A(ins);
+}
+
+/* Report a hit of the place, and look it up again: hooks may have come and gone, the stack may have moved. False where
+ * the engine was closed meanwhile. */
+static inline bool report(trap_engine *e, lua_State *L, const trap_regs *r, trap_place **p, int line) {
+    trap_callout c = {.line = line};
+    uint64_t before = e->changes;
+    c.source = vm_proto_source((*p)->proto->pt, &c.source_len);
+    e->base.site = site_of(*p);
+    e->base.function = (const void *)(uintptr_t)(vm_u64(vm_base(L), -16) & VM_ADDRESS_MASK);
+    e->hit_L = L;
+    e->hit_base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
+    trap_call_out(e, L, &c);
+    e->hit_L = NULL;
+    e->base.site = 0;
+    e->base.function = NULL;
+    if (e->closed) return false;
+    trap_step_finish(e);
+    if (e->changes != before) *p = trap_find_place(e, r->pc - 1); /* its function runs, so it is no freed one's */
+    return true;
+}
+
+/* Report what happens at the place. False as above; *p may become NULL. */
+static bool report_all(trap_engine *e, lua_State *L, trap_regs *r, trap_place **p) {
+    uint64_t now = 0, began = 0;
+    bool leaves = (*p)->leaves != 0, arrives;
+    if ((*p)->proto->clock != 0) trap_calls_pass(e, L, r, *p);
+    if (leaves) {
+        now = ticks_now();
+        began = trap_calls_end(e, L, r, *p);
+    }
+    arrives = trap_arrives(e, L, r, *p);
+    if (e->in_hit || !(arrives || leaves) || !have_filter_stack(e, L)) return true;
+    if (arrives && !report(e, L, r, p, (*p)->line)) return false;
+    if (!leaves || *p == NULL || (*p)->leaves == 0) return true;
+    int line = vm_proto_line((*p)->proto->pt, 1);
+    note_return(e, r, *p, began, now);
+    e->base.leaving = &e->leaving;
+    bool open = report(e, L, r, p, HOOKS_RETURN | line);
+    e->base.leaving = NULL;
+    return open;
+}
+
 uintptr_t trap_enter(trap_regs *r) {
     int saved_errno = errno;
-    trap_engine *e = trap_vms_find(r->dispatch);
+    trap_engine *e = trap_vms_find(r->vm);
     const vm_layout *lay = e->v.lay; /* a VM whose slots lead here has an engine */
     lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
     trap_step_finish(e);
@@ -322,34 +407,15 @@ uintptr_t trap_enter(trap_regs *r) {
     uint8_t op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
     uintptr_t go_on = 0;
     if (p != NULL && !second_time(e, L, r)) {
-        if (lay->has_jit && (vm_u8(p->proto->pt, VM_PT_FLAGS) & lay->flag_nojit) == 0) {
-            /* The program switched the JIT on again; a recording may have seen our opcode. */
-            ((uint8_t *)p->proto->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
-            p->proto->was_nojit = false;
-            p->proto->n_old_iloops = 0;
-            trap_abort_recording(e, L);
+        keep_off(e, L, p->proto);
+        if (!report_all(e, L, r, &p)) {
+            free(e);
+            r->base = vm_base(L);
+            trap_decode(r, VM_INS_OP(r->pc[-1]));
+            errno = saved_errno;
+            return lay->handler[r->op];
         }
-        if (trap_arrives(e, L, r, p) && !e->in_hit && have_filter_stack(e, L)) {
-            trap_callout c = {.line = p->line};
-            c.source = vm_proto_source(p->proto->pt, &c.source_len);
-            e->base.site = site_of(p);
-            e->hit_L = L;
-            e->hit_base = vm_base(L) - (char *)vm_ptr(L, VM_L_STACK);
-            trap_call_out(e, L, &c);
-            e->hit_L = NULL;
-            e->base.site = 0;
-            if (e->closed) {
-                free(e);
-                r->base = vm_base(L);
-                trap_decode(r, VM_INS_OP(r->pc[-1]));
-                errno = saved_errno;
-                return lay->handler[r->op];
-            }
-            /* Hooks may have come and gone, the stack may have moved. */
-            trap_step_finish(e);
-            p = trap_find_place(e, r->pc - 1); /* its function runs, so it is no freed one's */
-            op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
-        }
+        op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
         r->base = vm_base(L);
         /* A hit is a safepoint: the change is taken before the next instruction. */
         if (!e->in_hit && e->base.host.change_waiting(e->base.host.owner)) trap_pause(e);

@@ -9,6 +9,11 @@
  * An instruction all of whose incoming edges are arrivals reports whenever it is executed. One that is also entered by
  * an edge inside the line (ITERN of a `for` line: from the JMP before the loop, and after each round of the body) must
  * tell the two apart: the sources of the inner edges are trapped too and leave a mark with the frame.
+ *
+ * A function with hooks on its returns has traps on the instructions that leave it, and on its first one, for the clock
+ * (trap_calls.c). Where closures need their upvalues closed, UCLO comes before the return: where it alone leads there the
+ * trap is on UCLO, for the parser may have put that return behind all scopes (lj_parse.c: fs_fixup_ret), where no local is
+ * active.
  */
 #include "trap.h"
 
@@ -26,7 +31,7 @@ static int64_t target(const vm_ins *code, uint32_t i) {
 }
 
 /*
- * vm_x64.dasc: every use of PC_OP. The operators hand their opcode to lj_meta_*, GGET and GSET tell themselves from
+ * vm_x64.dasc: every use of PC_OP; vm_arm64.dasc looks at fewer, for there INS holds the opcode we give it. The operators hand their opcode to lj_meta_*, GGET and GSET tell themselves from
  * TGETS and TSETS by it, ISNEXT rewrites itself and its ITERN.
  */
 trap_how trap_how_of(const vm_layout *lay, const vm_ins *code, uint32_t size, uint32_t index) {
@@ -84,7 +89,12 @@ static int successors(const vm_layout *lay, const vm_ins *code, uint32_t i, int6
     }
 }
 
-enum { ARRIVES = 1, STAYS = 2, MARKS = 4, HIDDEN = 8 };
+static bool is_leaving(uint8_t op) {
+    return (op >= VM_RETM && op <= VM_RET1) || op == VM_CALLT || op == VM_CALLMT;
+}
+
+enum { ARRIVES = 1, STAYS = 2, MARKS = 4, HIDDEN = 8, ENTERS = 16, LOOPS = 32, LEAVES = 64, REACHED = 128 };
+enum { PLACES = ARRIVES | MARKS | HIDDEN | ENTERS | LOOPS | LEAVES };
 
 /* Classify the edges into hooked lines. False where the code is not understood. */
 static bool classify(const vm_layout *lay, const vm_proto *pt, const bool *hooked, uint8_t *kind) {
@@ -139,6 +149,32 @@ static void add_sources(const vm_layout *lay, const vm_proto *pt, uint8_t *kind)
     }
 }
 
+/* Where a function is entered and left. The code is understood: classify(). */
+static void add_returns(const vm_layout *lay, const vm_proto *pt, uint8_t *kind) {
+    const vm_ins *code = vm_proto_code(pt);
+    uint32_t size = vm_proto_size(pt);
+    kind[1] |= ENTERS | REACHED;
+    for (uint32_t i = 1; i < size; i++) {
+        int64_t to[2];
+        int n = successors(lay, code, i, to);
+        bool back = n > 0 && (to[0] == 1 || (n > 1 && to[1] == 1));
+        if (back) kind[i] |= LOOPS;
+        for (int k = 0; k < n; k++) {
+            if (to[k] >= size) continue;
+            if (back) kind[to[k]] |= HIDDEN;
+            if (lay->name[VM_INS_OP(code[i])] != VM_UCLO) kind[to[k]] |= REACHED;
+        }
+        i += is_pair(lay, code[i]);
+    }
+    for (uint32_t i = 1; i < size; i++) {
+        uint8_t op = lay->name[VM_INS_OP(code[i])];
+        int64_t to = op == VM_UCLO ? target(code, i) : 0;
+        bool by_uclo = to > 0 && to < size && is_leaving(lay->name[VM_INS_OP(code[to])]) && (kind[to] & REACHED) == 0;
+        if (by_uclo || (is_leaving(op) && (kind[i] & REACHED) != 0)) kind[i] |= LEAVES;
+        i += is_pair(lay, code[i]);
+    }
+}
+
 /* lj_debug.c: lj_debug_slotname goes back to the instruction that set a slot and must not go past it. TGETR sets one,
  * and lj_debug_funcname takes it for an indexing, as are GGET and TGET*; the others call no metamethod. */
 static bool fetches(uint8_t op) {
@@ -146,10 +182,31 @@ static bool fetches(uint8_t op) {
            op == VM_TNEW || op == VM_TDUP || op == VM_GGET || (op >= VM_TGETV && op <= VM_TGETB);
 }
 
-int trap_plan(const trap_engine *e, trap_proto *p, const bool *hooked, trap_place **places, uint32_t *n) {
+static trap_place make_place(const trap_engine *e, trap_proto *p, uint32_t i, uint8_t kind) {
+    const vm_layout *lay = e->v.lay;
+    vm_ins *code = vm_proto_code(p->pt);
+    uint8_t op = lay->name[VM_INS_OP(code[i])];
+    trap_place place = {.at = code + i,
+                        .proto = p,
+                        .line = vm_proto_line(p->pt, i),
+                        .opcode = VM_INS_OP(code[i]),
+                        .trap = fetches(op) ? e->trap_fetch : e->trap_plain,
+                        .how = (uint8_t)trap_how_of(lay, code, vm_proto_size(p->pt), i),
+                        .report = (kind & ARRIVES) != 0,
+                        .mixed = (kind & (ARRIVES | STAYS)) == (ARRIVES | STAYS),
+                        .mark = (kind & MARKS) != 0,
+                        .enters = (kind & ENTERS) != 0,
+                        .loops = (kind & LOOPS) != 0};
+    if ((kind & LEAVES) != 0) {
+        place.return_at = op == VM_UCLO ? code + target(code, i) : code + i;
+        place.leaves = lay->name[VM_INS_OP(*place.return_at)];
+    }
+    return place;
+}
+
+int trap_plan(const trap_engine *e, trap_proto *p, const bool *hooked, bool returns, trap_place **places, uint32_t *n) {
     const vm_layout *lay = e->v.lay;
     const vm_proto *pt = p->pt;
-    vm_ins *code = vm_proto_code(pt);
     uint32_t size = vm_proto_size(pt), count = 0;
     uint8_t *kind = calloc(size + 1, 1);
     *places = NULL;
@@ -160,24 +217,15 @@ int trap_plan(const trap_engine *e, trap_proto *p, const bool *hooked, trap_plac
         return LJINSPECT_ERR_ENGINE;
     }
     add_sources(lay, pt, kind);
-    for (uint32_t i = 1; i < size; i++) count += (kind[i] & (ARRIVES | MARKS | HIDDEN)) != 0;
+    if (returns && size > 1) add_returns(lay, pt, kind);
+    for (uint32_t i = 1; i < size; i++) count += (kind[i] & PLACES) != 0;
     trap_place *list = calloc(count + 1, sizeof(*list));
     if (list == NULL) {
         free(kind);
         return LJINSPECT_ERR_NOMEM;
     }
     for (uint32_t i = 1; i < size; i++) {
-        if ((kind[i] & (ARRIVES | MARKS | HIDDEN)) == 0) continue;
-        list[*n] = (trap_place){.at = code + i,
-                                .proto = p,
-                                .line = vm_proto_line(pt, i),
-                                .opcode = VM_INS_OP(code[i]),
-                                .trap = fetches(lay->name[VM_INS_OP(code[i])]) ? e->trap_fetch : e->trap_plain,
-                                .how = (uint8_t)trap_how_of(lay, code, size, i),
-                                .report = (kind[i] & ARRIVES) != 0,
-                                .mixed = (kind[i] & (ARRIVES | STAYS)) == (ARRIVES | STAYS),
-                                .mark = (kind[i] & MARKS) != 0};
-        (*n)++;
+        if ((kind[i] & PLACES) != 0) list[(*n)++] = make_place(e, p, i, kind[i]);
     }
     free(kind);
     *places = list;

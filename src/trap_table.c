@@ -69,6 +69,7 @@ static void add_places(trap_engine *e, trap_proto *p) {
         *bucket = &p->places[i];
     }
     e->n_places += p->n_places;
+    e->changes++;
 }
 
 static void remove_places(trap_engine *e, trap_proto *p) {
@@ -78,6 +79,7 @@ static void remove_places(trap_engine *e, trap_proto *p) {
         *at = p->places[i].next_in_bucket;
     }
     e->n_places -= p->n_places;
+    e->changes++;
 }
 
 /* ---- Bytes and slots ------------------------------------------------------------------------------------------- */
@@ -137,13 +139,17 @@ static void count_slots(trap_engine *e, const trap_proto *p, int change) {
 
 /* ---- Functions -------------------------------------------------------------------------------------------------- */
 
+bool trap_begins_on(const vm_proto *pt, int line) {
+    return vm_proto_size(pt) > 1 && vm_proto_line(pt, 1) == line;
+}
+
 bool trap_key_matches(const trap_key *k, const vm_proto *pt) {
     return k->count > 0 && trap_key_about(k, pt);
 }
 
 bool trap_key_about(const trap_key *k, const vm_proto *pt) {
     size_t len;
-    if (!vm_proto_has_line(pt, k->line)) return false;
+    if (k->returns ? !trap_begins_on(pt, k->line) : !vm_proto_has_line(pt, k->line)) return false;
     const char *source = vm_proto_source(pt, &len);
     return hooks_suffix(source, len, k->file, k->file_len);
 }
@@ -220,19 +226,31 @@ trap_proto *trap_add_proto(trap_engine *e, vm_proto *pt) {
     return p;
 }
 
+static void set_clock(trap_engine *e, trap_proto *p, bool returns) {
+    if (!returns)
+        p->clock = 0;
+    else if (p->clock == 0)
+        p->clock = ++e->last_clock;
+    p->loops = false;
+    for (uint32_t i = 0; i < p->n_places; i++) p->loops = p->loops || p->places[i].loops;
+}
+
 int trap_replan(trap_engine *e, trap_proto *p) {
     int lines = vm_proto_num_lines(p->pt) + 1, rc = 0;
     trap_place *places = NULL;
     uint32_t n = 0;
-    bool *hooked = calloc((size_t)lines, sizeof(*hooked)), any = false;
+    bool *hooked = calloc((size_t)lines, sizeof(*hooked)), any = false, returns = false;
     if (hooked == NULL) return LJINSPECT_ERR_NOMEM;
     for (size_t i = 0; i < e->n_keys; i++) {
         if (!trap_key_matches(&e->keys[i], p->pt)) continue;
-        hooked[e->keys[i].line - vm_proto_first_line(p->pt)] = true;
+        if (e->keys[i].returns)
+            returns = true;
+        else
+            hooked[e->keys[i].line - vm_proto_first_line(p->pt)] = true;
         any = true;
     }
     trap_extract(e, p);
-    if (any) rc = trap_plan(e, p, hooked, &places, &n);
+    if (any) rc = trap_plan(e, p, hooked, returns, &places, &n);
     free(hooked);
     if (rc == 0 && !grow_places(e, n)) {
         free(places);
@@ -248,6 +266,7 @@ int trap_replan(trap_engine *e, trap_proto *p) {
         count_slots(e, &before, -1);
         add_places(e, p);
         free(old);
+        set_clock(e, p, returns);
     }
     trap_insert(e, p);
     forget_return(e);

@@ -1,5 +1,5 @@
 /*
- * From a dispatch table to the engine of its VM.
+ * From what the stubs know of a VM (trap_vm_of()) to its engine.
  *
  * The stubs know nothing but their registers, and VMs run in several threads. An open hash table of atomics: readers
  * take no lock, and look only for the VM their own thread runs, whose entry does not change meanwhile.
@@ -12,28 +12,29 @@
 enum { SLOTS = 4096, USABLE = SLOTS / 2 };
 
 static struct {
-    _Atomic(const uintptr_t *) dispatch; /* NULL: never used; GONE: was used */
+    _Atomic(const void *) known; /* NULL: never used; GONE: was used */
     _Atomic(trap_engine *) engine;
 } table[SLOTS];
-static const uintptr_t gone;
+static const char gone;
 static unsigned used; /* slots that are not NULL; under the lock */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static size_t start(const uintptr_t *dispatch) {
-    return (size_t)(((uintptr_t)dispatch >> 3) * 0x9e3779b97f4a7c15u >> 52);
+static size_t start(const void *known) {
+    return (size_t)(((uintptr_t)known >> 3) * 0x9e3779b97f4a7c15u >> 52);
 }
 
 bool trap_vms_add(trap_engine *e) {
+    const void *known = trap_vm_of(&e->v);
     bool ok = false;
     pthread_mutex_lock(&lock);
-    for (size_t n = 0, i = start(e->v.dispatch); n < SLOTS; n++, i = (i + 1) % SLOTS) {
-        const uintptr_t *d = atomic_load(&table[i].dispatch);
-        if (d == e->v.dispatch) break; /* another engine serves this VM */
+    for (size_t n = 0, i = start(known); n < SLOTS; n++, i = (i + 1) % SLOTS) {
+        const void *d = atomic_load(&table[i].known);
+        if (d == known) break; /* another engine serves this VM */
         if (d == NULL && used >= USABLE) break;
         if (d != NULL && d != &gone) continue;
         if (d == NULL) used++;
         atomic_store(&table[i].engine, e);
-        atomic_store(&table[i].dispatch, e->v.dispatch);
+        atomic_store(&table[i].known, known);
         ok = true;
         break;
     }
@@ -42,24 +43,25 @@ bool trap_vms_add(trap_engine *e) {
 }
 
 void trap_vms_remove(trap_engine *e) {
+    const void *known = trap_vm_of(&e->v);
     pthread_mutex_lock(&lock);
-    for (size_t n = 0, i = start(e->v.dispatch); n < SLOTS; n++, i = (i + 1) % SLOTS) {
-        const uintptr_t *d = atomic_load(&table[i].dispatch);
+    for (size_t n = 0, i = start(known); n < SLOTS; n++, i = (i + 1) % SLOTS) {
+        const void *d = atomic_load(&table[i].known);
         if (d == NULL) break;
-        if (d != e->v.dispatch) continue;
+        if (d != known) continue;
         /* The end of a chain can be free again; elsewhere others may lie behind. */
-        bool last = atomic_load(&table[(i + 1) % SLOTS].dispatch) == NULL;
+        bool last = atomic_load(&table[(i + 1) % SLOTS].known) == NULL;
         if (last) used--;
-        atomic_store(&table[i].dispatch, last ? NULL : &gone);
+        atomic_store(&table[i].known, last ? NULL : &gone);
         break;
     }
     pthread_mutex_unlock(&lock);
 }
 
-trap_engine *trap_vms_find(const uintptr_t *dispatch) {
-    for (size_t i = start(dispatch);; i = (i + 1) % SLOTS) {
-        const uintptr_t *d = atomic_load_explicit(&table[i].dispatch, memory_order_acquire);
-        if (d == dispatch) return atomic_load_explicit(&table[i].engine, memory_order_relaxed);
+trap_engine *trap_vms_find(const void *known) {
+    for (size_t i = start(known);; i = (i + 1) % SLOTS) {
+        const void *d = atomic_load_explicit(&table[i].known, memory_order_acquire);
+        if (d == known) return atomic_load_explicit(&table[i].engine, memory_order_relaxed);
         if (d == NULL) return NULL;
     }
 }

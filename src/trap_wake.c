@@ -116,13 +116,13 @@ static bool may_apply(const trap_engine *e) {
 /* As vm_callhook and lj_dispatch_call: the callee's frame is the current one, its arguments on the stack. */
 uintptr_t trap_wake(trap_regs *r) {
     int saved_errno = errno;
-    trap_engine *e = trap_vms_find(r->dispatch);
+    trap_engine *e = trap_vms_find(r->vm);
     lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
     trap_step_finish(e);
     trap_unwake(e);
-    char *top = r->base + 8 * (r->d - 1); /* d: arguments + 1 */
+    char *top = r->base + 8 * (size_t)trap_arguments(r);
     if (may_apply(e) && (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= (ptrdiff_t)8 * TRAP_STACK) {
-        trap_sync_state(L, r, (uint32_t)r->d - 1);
+        trap_sync_state(L, r, trap_arguments(r));
         trap_callout c = {.line = 0};
         trap_call_out(e, L, &c);
         r->frame[VM_CFRAME_PC] = 0; /* "invalidate for subsequent line hook" */
@@ -130,11 +130,10 @@ uintptr_t trap_wake(trap_regs *r) {
         r->base = vm_base(L);
     }
     /* The header may be another: dropping a trace restores it (lj_trace.c: trace_unpatch). */
-    r->op = VM_INS_OP(r->pc[-1]);
-    r->a = VM_INS_A(r->pc[-1]);
+    trap_decode_header(r);
     errno = saved_errno;
     unsigned i = (unsigned)r->op - e->v.lay->static_len;
-    uintptr_t go_on = i < VM_FUNC_SLOTS ? header_handler(e, i) : r->dispatch[r->op];
+    uintptr_t go_on = i < VM_FUNC_SLOTS ? header_handler(e, i) : e->v.dispatch[r->op];
     if (e->closed) free(e);
     return go_on;
 }
@@ -149,7 +148,7 @@ static uint32_t slots_in_use(const trap_engine *e, const trap_regs *r, const vm_
 
 uintptr_t trap_paused(trap_regs *r) {
     int saved_errno = errno;
-    trap_engine *e = trap_vms_find(r->dispatch);
+    trap_engine *e = trap_vms_find(r->vm);
     lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
     uint64_t function;
     trap_step_finish(e);
@@ -168,7 +167,7 @@ uintptr_t trap_paused(trap_regs *r) {
     /* A trap may stand here by now, or a loop's trace be gone. */
     trap_decode(r, VM_INS_OP(r->pc[-1]));
     errno = saved_errno;
-    uintptr_t go_on = r->dispatch[r->op];
+    uintptr_t go_on = e->v.dispatch[r->op];
     if (e->closed) free(e);
     return go_on;
 }

@@ -68,4 +68,4 @@
 
 #endif
 
-    .section .note.GNU-stack, "", @progbits
+    .section .note.GNU-stack, "", %progbits

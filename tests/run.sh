@@ -9,6 +9,8 @@
 #   nm, cxx   a tool of the compiler
 #   chromium  a browser
 #   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
+# With LJINSPECT_VALGRIND set the program is run by valgrind, and a finding of it is a failure.
+# LJINSPECT_EMULATOR: a command that runs programs of the build, which are another processor's (tests/CMakeLists.txt).
 # Exit status: the command's; 77 when the need is not met, or 1 where LJINSPECT_NO_SKIP is set.
 set -u
 source=$1 build=$2 debs=$3 sanitize=$4 need=$5
@@ -30,6 +32,8 @@ LUA_PATH="$source/src/lua/?.lua;;"
 LUA_CPATH="$build/lua/?.so;;"
 export LJINSPECT_SOURCE LJINSPECT_BUILD LJINSPECT_DEBS LUA_PATH LUA_CPATH
 unset LUA_INIT LJINSPECT_HOOKS_FILE
+: "${LJINSPECT_EMULATOR:=}"
+[ -z "$LJINSPECT_EMULATOR" ] || PATH=$build/emulated/$need:$PATH
 
 case $need in
 luajit) needs_command luajit " (Debian: luajit)" ;;
@@ -37,14 +41,14 @@ luajit2)
     lib=$(echo "$debs"/usr/lib/*/libluajit-5.1.so.2)
     [ -e "$lib" ] || skip "no luajit2 in $debs; cmake/fetch-debs.sh unpacks it there"
     LD_LIBRARY_PATH=${lib%/*}
-    PATH=$debs/usr/bin:$PATH
+    [ -n "$LJINSPECT_EMULATOR" ] || PATH=$debs/usr/bin:$PATH
     LUA_PATH="$(echo "$debs"/usr/share/luajit-*)/?.lua;$LUA_PATH"
     export LD_LIBRARY_PATH PATH
     # Same names as the system's: make sure that it is the other one.
     case $1 in
     luajit | *.sh) luajit -e 'assert(require "table.nkeys", "not luajit2")' || exit 1 ;;
     *)
-        ldd "$1" | grep -qF "=> $lib" || {
+        LD_TRACE_LOADED_OBJECTS=1 $LJINSPECT_EMULATOR "$1" | grep -qF "=> $lib" || {
             echo "$1 does not load $lib"
             exit 1
         }
@@ -87,4 +91,15 @@ case $sanitize in
     setarch -R true 2>/dev/null && set -- setarch -R "$@"
     ;;
 esac
-exec "$@"
+if [ -n "${LJINSPECT_VALGRIND:-}" ]; then
+    needs_command valgrind " (Debian: valgrind)"
+    case $1 in
+    *.sh) skip "a script is not run by valgrind" ;;
+    esac
+    set -- valgrind --quiet --smc-check=all --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 \
+        "--suppressions=$source/tests/valgrind.supp" "$@"
+fi
+case $1 in
+luajit | *.sh) exec "$@" ;;
+*) exec $LJINSPECT_EMULATOR "$@" ;;
+esac

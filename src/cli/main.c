@@ -1,21 +1,26 @@
 /* The ljinspect command. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../../include/ljinspect.h"
+#include "../remote/target.h"
 #include "cli.h"
 
 static const struct {
     const char *name, *summary;
     cli_command command;
+    bool looks_inside; /* of other processes, from outside */
 } COMMANDS[] = {
-    {"run", "run a program with breakpoints in its Lua code", cli_run},
-    {"ps", "list the processes with LuaJIT VMs in them", cli_ps},
-    {"stack", "show the Lua stacks of a process, or of a core file", cli_stack},
-    {"record", "sample Lua stacks, and write flame graphs", cli_record},
-    {"report", "print the top functions and lines of a recorded profile", cli_report},
+    {"run", "run a program with breakpoints in its Lua code", cli_run, false},
+    {"ps", "list the processes with LuaJIT VMs in them", cli_ps, true},
+    {"stack", "show the Lua stacks of a process, or of a core file", cli_stack, true},
+    {"record", "sample Lua stacks, and write flame graphs", cli_record, true},
+    {"report", "print the top functions and lines of a recorded profile", cli_report, false},
+    {"gc", "show what is in the Lua heap, and what holds it", cli_gc, true},
+    {"traces", "show what the JIT compiler has made, and what it could not", cli_traces, true},
 };
 enum { N_COMMANDS = sizeof COMMANDS / sizeof COMMANDS[0] };
 
@@ -44,10 +49,16 @@ static int finish(int status) {
     return cli_fail(status != 0 ? status : CLI_FAILED, "output: %s", strerror(reason));
 }
 
+static int run_command(int i, int argc, char **argv) {
+    if (COMMANDS[i].looks_inside && !target_processor_known())
+        return cli_fail(CLI_FAILED, "%s: processes are read from outside on x86-64 only so far", COMMANDS[i].name);
+    return COMMANDS[i].command(argc, argv);
+}
+
 int main(int argc, char **argv) {
     const char *word = argc > 1 ? argv[1] : "";
     for (int i = 0; i < N_COMMANDS; i++)
-        if (strcmp(word, COMMANDS[i].name) == 0) return finish(COMMANDS[i].command(argc - 1, argv + 1));
+        if (strcmp(word, COMMANDS[i].name) == 0) return finish(run_command(i, argc - 1, argv + 1));
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         print_usage(stdout);
         return finish(0);

@@ -2,18 +2,16 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <math.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "attach.h"
 #include "cli.h"
-#include "recorder.h"
+#include "sampler.h"
 #include "text.h"
 
 static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
@@ -26,11 +24,13 @@ static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
                            "                          .json    for https://www.speedscope.app\n"
                            "                          others   folded stacks: flamegraph.pl, ljinspect report\n"
                            "                          default: ljinspect-PID.html and ljinspect-PID.folded\n"
+                           "  -b, --backend=NAME      ebpf: the kernel takes the samples, nothing is stopped;\n"
+                           "                          ptrace: each sample stops one thread of the process for some\n"
+                           "                          ten microseconds; auto, the default: ebpf where that may be\n"
                            "  -h, --help              print this\n"
                            "\n"
-                           "Each sample stops one thread of the process for some ten microseconds. Functions that\n"
-                           "compiled code has inlined are shown, too. A sample that contradicts itself is counted,\n"
-                           "and not in the profile.\n"
+                           "Functions that compiled code has inlined are shown, too. A sample that contradicts itself\n"
+                           "is counted, and not in the profile. eBPF needs root, or CAP_BPF and CAP_PERFMON.\n"
                            "\n"
                            "Example: ten seconds of a busy worker, as a flame graph\n"
                            "  sudo ljinspect record -d 10 -o worker.html 4711\n"
@@ -43,6 +43,7 @@ typedef struct request {
     unsigned hz;
     const char *outputs[OUTPUTS_MAX];
     size_t n_outputs;
+    const sampler_kind *kind; /* NULL: the best that works */
     pid_t pid;
 } request;
 
@@ -60,55 +61,52 @@ static void on_child(int number) {
 
 /* ---- Recording ---- */
 
-static double now_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+static void print_progress(const recorder_counts *c, double a_sample, double passed) {
+    double share = passed > 0 ? 100.0 * (double)c->good * a_sample / passed : 0;
+    fprintf(stderr, "\r%.0f s: %" PRIu64 " samples, %" PRIu64 " inconsistent; in Lua %.0f %% of the time \033[K",
+            passed, c->good, c->inconsistent, share);
 }
 
-static void sleep_until(double when) {
-    double left = when - now_seconds();
-    if (left <= 0) return;
-    struct timespec t = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - floor(left)) * 1e9)};
-    nanosleep(&t, NULL); /* a signal ends it: the caller looks */
-}
-
-static void print_progress(const recorder_counts *c, double passed) {
-    fprintf(stderr, "\r%.0f s: %" PRIu64 " samples, %" PRIu64 " inconsistent; waits %.0f %% of the time \033[K", passed,
-            c->good, c->inconsistent, c->ticks > 0 ? 100.0 * (double)c->waiting / (double)c->ticks : 0);
+/* The backend that was asked for, or the first that works. NULL with an exit status after a message. */
+static const sampler_kind *start_sampler(const request *q, target *t, remote_vms *vms, recorder *r, sampler **s,
+                                         int *status) {
+    sampler_refusal no = {0};
+    const sampler_kind *kind = q->kind != NULL ? q->kind : &SAMPLER_EBPF;
+    *s = kind->start(t, vms, r, q->hz, &no);
+    if (*s == NULL && q->kind == NULL) {
+        kind = &SAMPLER_PTRACE;
+        fprintf(stderr, "ljinspect: with %s; not eBPF: %s\n", kind->how, no.why);
+        *s = kind->start(t, vms, r, q->hz, &no);
+    } else if (*s != NULL) {
+        fprintf(stderr, "ljinspect: with %s\n", kind->how);
+    }
+    if (*s != NULL) return kind;
+    *status = cli_fail(no.denied ? ATTACH_NO_PERMISSION : CLI_FAILED, "%s: %s", kind->name, no.why);
+    return NULL;
 }
 
 /* 0, or an exit status after a message; also when the process ended, which is no failure if there are samples. */
-static int sample_loop(target *t, remote_vms *vms, recorder *r, const request *q, remote_sample *samples) {
-    const double period = 1.0 / q->hz, begin = now_seconds();
-    double next = begin, shown = begin;
+static int sample_loop(const sampler_kind *kind, sampler *s, const recorder *r, const request *q) {
+    const double begin = sampler_now();
+    double shown = begin;
     bool terminal = isatty(STDERR_FILENO) == 1;
-    unsigned seed = (unsigned)getpid();
-    int status = 0;
-    while (!interrupted && status == 0) {
-        double now = now_seconds();
+    sample_result result = SAMPLE_OK;
+    for (double now; !interrupted && result == SAMPLE_OK;) {
+        now = sampler_now();
         if (q->seconds > 0 && now - begin >= q->seconds) break;
-        size_t gone = 0;
-        for (size_t i = 0; i < vms->n && status == 0; i++) {
-            sample_result result = recorder_sample(r, t, &vms->list[i], &samples[i]);
-            if (result == SAMPLE_NO_MEMORY) status = cli_fail(CLI_FAILED, "%s", strerror(ENOMEM));
-            if (result == SAMPLE_DENIED)
-                status =
-                    cli_fail(ATTACH_NO_PERMISSION, "process %d cannot be stopped: a debugger may have it", (int)q->pid);
-            gone += result == SAMPLE_GONE;
-        }
-        if (gone == vms->n) break;
+        result = kind->collect(s);
         if (terminal && now - shown > 0.5) {
             shown = now;
-            print_progress(recorder_count(r), now - begin);
+            print_progress(recorder_count(r), kind->seconds_a_sample(s, now - begin), now - begin);
         }
-        /* A regular beat might march in step with what is measured. */
-        next += period;
-        if (next < now) next = now;
-        sleep_until(next + period * 0.5 * (double)rand_r(&seed) / RAND_MAX);
     }
+    sample_result end = kind->stop(s);
+    if (result == SAMPLE_OK || result == SAMPLE_GONE) result = end;
     if (terminal) fputs("\r\033[K", stderr);
-    return status;
+    if (result == SAMPLE_NO_MEMORY) return cli_fail(CLI_FAILED, "%s", strerror(ENOMEM));
+    if (result == SAMPLE_DENIED)
+        return cli_fail(ATTACH_NO_PERMISSION, "process %d cannot be stopped: a debugger may have it", (int)q->pid);
+    return 0;
 }
 
 /* ---- Writing ---- */
@@ -177,49 +175,39 @@ static int write_outputs(const profile *p, const request *q) {
     return status != 0 ? status : other;
 }
 
-static void print_summary(const recorder_counts *c, double seconds) {
-    fprintf(stderr,
-            "ljinspect: %.1f s: %" PRIu64 " samples; %" PRIu64 " inconsistent and left out; on a processor outside Lua "
-            "%" PRIu64 ", waiting %" PRIu64 " times\n",
-            seconds, c->good, c->inconsistent, c->outside, c->waiting);
+/* What the samples tell, unless there are none. */
+static int finish(profile *p, const recorder_counts *c, const request *q, double seconds) {
+    snprintf(p->title, sizeof p->title,
+             "ljinspect: process %d, %.1f s on %u Hz, %" PRIu64 " samples, %" PRIu64 " inconsistent", (int)q->pid,
+             seconds, q->hz, c->good, c->inconsistent);
     if (c->no_line > 0 || c->cut > 0)
         fprintf(stderr,
                 "ljinspect: of the samples, %" PRIu64 " in compiled code without a line, %" PRIu64
                 " too deep to be whole\n",
                 c->no_line, c->cut);
-    uint64_t stops = c->good + c->inconsistent + c->outside;
-    if (stops > 0)
-        fprintf(stderr, "ljinspect: a sample stopped its thread for %.0f us in the mean, %.0f us at most\n",
-                (double)c->stopped_ns / 1000 / (double)stops, (double)c->longest_ns / 1000);
+    if (c->good == 0) return cli_fail(CLI_FAILED, "no sample: no Lua code was on a processor");
+    return write_outputs(p, q);
 }
 
 static int record(target *t, remote_vms *vms, const request *q) {
     profile p;
-    recorder *r = NULL;
-    remote_sample *samples = calloc(vms->n, sizeof *samples);
+    sampler *s;
     bool ready = profile_init(&p);
-    if (ready) r = recorder_new(&p);
-    int status = samples == NULL || r == NULL ? cli_fail(CLI_FAILED, "%s", strerror(ENOMEM)) : 0;
-    if (status == 0) {
-        double begin = now_seconds();
-        p.seconds_a_sample = 1.0 / (q->hz * 0.8); /* the mean beat is 1.25 periods; set right below */
-        status = sample_loop(t, vms, r, q, samples);
-        double seconds = now_seconds() - begin;
-        const recorder_counts *c = recorder_count(r);
-        if (c->ticks > 0) p.seconds_a_sample = seconds * (double)vms->n / (double)c->ticks;
-        snprintf(p.title, sizeof p.title,
-                 "ljinspect: process %d, %.1f s on %u Hz, %" PRIu64 " samples, %" PRIu64 " inconsistent", (int)q->pid,
-                 seconds, q->hz, c->good, c->inconsistent);
-        print_summary(c, seconds);
-        if (c->good == 0 && status == 0) {
-            status = cli_fail(CLI_FAILED, "no sample: no Lua code was on a processor");
-        } else if (c->good > 0) {
-            int written = write_outputs(&p, q);
+    recorder *r = ready ? recorder_new(&p) : NULL;
+    int status = r == NULL ? cli_fail(CLI_FAILED, "%s", strerror(ENOMEM)) : 0;
+    const sampler_kind *kind = status == 0 ? start_sampler(q, t, vms, r, &s, &status) : NULL;
+    if (kind != NULL) {
+        double begin = sampler_now();
+        status = sample_loop(kind, s, r, q);
+        double seconds = sampler_now() - begin;
+        p.seconds_a_sample = kind->seconds_a_sample(s, seconds);
+        kind->print_summary(s, seconds);
+        if (status == 0 || recorder_count(r)->good > 0) {
+            int written = finish(&p, recorder_count(r), q, seconds);
             if (status == 0) status = written;
         }
+        kind->free(s);
     }
-    for (size_t i = 0; samples != NULL && i < vms->n; i++) remote_free_sample(&samples[i]);
-    free(samples);
     recorder_free(r);
     if (ready) profile_free(&p);
     return status;
@@ -241,12 +229,11 @@ static bool number(const char *text, double low, double high, double *value) {
 
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, request *q) {
-    static const struct option options[] = {{"duration", required_argument, NULL, 'd'},
-                                            {"frequency", required_argument, NULL, 'F'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    for (int option; (option = getopt_long(argc, argv, "d:F:o:h", options, NULL)) != -1;) {
+    static const struct option options[] = {
+        {"duration", required_argument, NULL, 'd'}, {"frequency", required_argument, NULL, 'F'},
+        {"output", required_argument, NULL, 'o'},   {"backend", required_argument, NULL, 'b'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "d:F:o:b:h", options, NULL)) != -1;) {
         double value;
         switch (option) {
         case 'd':
@@ -261,6 +248,13 @@ static int read_options(int argc, char **argv, request *q) {
         case 'o':
             if (q->n_outputs == OUTPUTS_MAX) return cli_fail(CLI_USAGE, "too many outputs");
             q->outputs[q->n_outputs++] = optarg;
+            break;
+        case 'b':
+            q->kind = strcmp(optarg, "ebpf") == 0     ? &SAMPLER_EBPF
+                      : strcmp(optarg, "ptrace") == 0 ? &SAMPLER_PTRACE
+                                                      : NULL;
+            if (q->kind == NULL && strcmp(optarg, "auto") != 0)
+                return cli_fail(CLI_USAGE, "-b %s: ebpf, ptrace or auto expected", optarg);
             break;
         case 'h': fputs(HELP, stdout); return 0;
         default: return usage();

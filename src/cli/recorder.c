@@ -146,12 +146,8 @@ static sample_result add(recorder *r, const remote_sample *s) {
     return SAMPLE_OK;
 }
 
-sample_result recorder_sample(recorder *r, target *t, remote_vm *vm, remote_sample *s) {
-    const sample_options options = {.max_frames = DEPTH_MAX, .only_on_cpu = true, .look = look, .arg = r};
-    sample_result result = remote_sample_vm(t, vm, &options, s);
+static sample_result note(recorder *r, sample_result result, const remote_sample *s) {
     r->counts.ticks++;
-    r->counts.stopped_ns += s->stopped_ns;
-    if (s->stopped_ns > r->counts.longest_ns) r->counts.longest_ns = s->stopped_ns;
     switch (result) {
     case SAMPLE_OK: return add(r, s);
     case SAMPLE_IDLE: r->counts.outside++; break;
@@ -160,4 +156,22 @@ sample_result recorder_sample(recorder *r, target *t, remote_vm *vm, remote_samp
     default: break;
     }
     return result;
+}
+
+sample_result recorder_sample(recorder *r, target *t, remote_vm *vm, remote_sample *s) {
+    const sample_options options = {.max_frames = DEPTH_MAX, .only_on_cpu = true, .look = look, .arg = r};
+    sample_result result = remote_sample_vm(t, vm, &options, s);
+    r->counts.stopped_ns += s->stopped_ns;
+    if (s->stopped_ns > r->counts.longest_ns) r->counts.longest_ns = s->stopped_ns;
+    return note(r, result, s);
+}
+
+sample_result recorder_still(recorder *r, target *t, remote_vm *vm, remote_still *still, remote_sample *s) {
+    const sample_options options = {.max_frames = DEPTH_MAX, .look = look, .arg = r};
+    return note(r, remote_sample_still(t, vm, still, &options, s), s);
+}
+
+void recorder_count_others(recorder *r, uint64_t outside, uint64_t lost) {
+    r->counts.outside += outside;
+    r->counts.lost += lost;
 }

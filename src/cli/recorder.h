@@ -15,6 +15,7 @@ typedef struct recorder_counts {
     uint64_t inconsistent; /* could not be read in a way that agrees with itself */
     uint64_t cut;          /* of the good: deeper than is looked at */
     uint64_t no_line;      /* of the good: compiled code whose place in the program could not be told */
+    uint64_t lost;         /* there was no room for them, or nobody left to ask */
     uint64_t stopped_ns, longest_ns;
 } recorder_counts;
 
@@ -28,5 +29,9 @@ const recorder_counts *recorder_count(const recorder *r);
 /* Look at a VM once; what its thread runs goes into the profile if it is on a processor. SAMPLE_GONE, SAMPLE_DENIED and
  * SAMPLE_NO_MEMORY are for the caller to act on; the others are counted. */
 sample_result recorder_sample(recorder *r, target *t, remote_vm *vm, remote_sample *s);
+/* The same of a still. */
+sample_result recorder_still(recorder *r, target *t, remote_vm *vm, remote_still *still, remote_sample *s);
+/* Count samples that were not given to it. */
+void recorder_count_others(recorder *r, uint64_t outside, uint64_t lost);
 
 #endif

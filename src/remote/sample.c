@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ahead.h"
+
 /* A thread stands for STAND_MS at most, and a little for each frame that was asked for: ten times and more of what it
  * takes. */
 enum { TRIES = 3, RUNS = 10, RUN_ON_US = 7, STAND_MS = 250, FRAMES_A_MS = 10, READ_MS = 5000 };
@@ -59,7 +61,7 @@ static bool find_resumer(target *t, const remote_vm *vm, const remote_thread *co
     if (co->address == vm->main || co->cframe == 0) return false;
     if (target_u64(t, next + REMOTE_WORD * VM_CFRAME_L, &word) && runs_at(t, vm, next, word, resumer)) return true;
     const target_map *heap = target_map_at(t, vm->main), *other = target_map_at(t, co->address);
-    for (uint64_t at = next; at < next + REMOTE_WORD * LOOK; at += 8) {
+    for (uint64_t at = next; (at = target_shown_from(t, at)) < next + REMOTE_WORD * LOOK; at += 8) {
         if (!target_u64(t, at + REMOTE_WORD * VM_CFRAME_L, &word)) return false;
         if (word % 8 != 0 || word == co->address) continue;
         bool near = (heap != NULL && word >= heap->start && word < heap->end) ||
@@ -151,6 +153,43 @@ static sample_result sample_stopped(target *t, remote_vm *vm, const sample_optio
     target_resume(t);
     target_limit(t, 0);
     s->stopped_ns = target_is_core(t) ? 0 : target_stopped_ns(t);
+    return r;
+}
+
+/* ---- A still ---- */
+
+/* The mapping that a thread's stack is in; the thread may have been started since the list of mappings was read. */
+static bool find_c_stack(target *t, remote_still *still) {
+    const target_map *m = target_map_at(t, still->reg[4]);
+    if (m == NULL && target_remap(t)) m = target_map_at(t, still->reg[4]);
+    if (m == NULL) return false;
+    still->c_stack = m->start;
+    still->c_stack_end = m->end;
+    return true;
+}
+
+sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still, const sample_options *o,
+                                  remote_sample *s) {
+    target_regs regs;
+    remote_where *where = &s->stack[0].where;
+    remote_still_regs(still, &regs);
+    s->n = 0;
+    s->stopped_ns = 0;
+    s->thread = still->thread;
+    s->ip = regs.ip;
+    s->on_cpu = true;
+    if (!find_c_stack(t, still)) return target_lives(t) ? SAMPLE_INCONSISTENT : SAMPLE_GONE;
+    target_show(t, still);
+    target_limit(t, STAND_MS);
+    where_result w = remote_where_now(t, vm, &regs, where);
+    for (int i = 0; (w == WHERE_MOVING || w == WHERE_UNKNOWN) && i < RUNS && remote_ahead(t, vm, still); i++) {
+        remote_still_regs(still, &regs);
+        w = remote_where_now(t, vm, &regs, where);
+    }
+    if (where->thread.cframe >= still->c_stack_end) w = WHERE_IDLE; /* another thread runs it */
+    sample_result r = is_good(w, s) ? walk_all(t, vm, o, s) : without_thread(w);
+    target_limit(t, 0);
+    target_show(t, NULL);
     return r;
 }
 

@@ -7,6 +7,7 @@
 #ifndef LJINSPECT_REMOTE_SAMPLE_H
 #define LJINSPECT_REMOTE_SAMPLE_H
 
+#include "still.h"
 #include "where.h"
 
 enum { REMOTE_STACKS_MAX = 64, REMOTE_THREADS_MAX = 4096 };
@@ -51,6 +52,12 @@ typedef struct sample_options {
 /* `s` is zeroed before the first use, and may be used again; remote_free_sample() at the end. */
 sample_result remote_sample_vm(target *t, remote_vm *vm, const sample_options *options, remote_sample *s);
 void remote_free_sample(remote_sample *s);
+
+/* The same of a still, whose thread has gone on since. `vm` is the one that the still names. What does not change, such as
+ * prototypes, is read as it is now: who calls it calls target_forget() every now and then. SAMPLE_IDLE where the still's
+ * thread is not the VM's. */
+sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still, const sample_options *options,
+                                  remote_sample *s);
 
 /* The stack of a thread that does not run; it must hold still. */
 sample_result remote_sample_thread(target *t, const remote_vm *vm, const remote_thread *thread, size_t max_frames,

@@ -1,12 +1,21 @@
 /*
  * What processes and core files have in common: pages that are kept, mappings.
  */
+#include "still.h"
 #include "target_ops.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+bool target_processor_known(void) {
+#ifdef __x86_64__
+    return true;
+#else
+    return false;
+#endif
+}
 
 target *target_new(const target_ops *ops, pid_t pid) {
     target *t = calloc(1, sizeof *t);
@@ -85,6 +94,10 @@ static const target_page *page_at(target *t, uint64_t address) {
 bool target_read(target *t, uint64_t from, void *to, size_t len) {
     char *out = to;
     if (from + len < from || !in_time(t)) return false;
+    if (t->still != NULL) {
+        still_result r = remote_still_read(t->still, from, to, len);
+        if (r != STILL_ELSEWHERE) return r == STILL_READ;
+    }
     while (len > 0) {
         size_t at = from % TARGET_PAGE, piece = TARGET_PAGE - at;
         if (piece > len) piece = len;
@@ -96,6 +109,14 @@ bool target_read(target *t, uint64_t from, void *to, size_t len) {
         len -= piece;
     }
     return true;
+}
+
+void target_show(target *t, const remote_still *still) {
+    t->still = still;
+}
+
+uint64_t target_shown_from(const target *t, uint64_t at) {
+    return t->still != NULL ? remote_still_next(t->still, at) : at;
 }
 
 /* ---- Mappings ---- */

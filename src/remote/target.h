@@ -49,6 +49,9 @@ typedef enum thread_state {
     THREAD_STOPPED /* by a signal or a debugger, or in a core file */
 } thread_state;
 
+/* Whether registers and machine code of this processor are understood: nothing here works where they are not. */
+bool target_processor_known(void);
+
 /* Open a process. NULL with the reason in `error`. The process goes on. */
 target *target_open(pid_t pid, target_error *error);
 /* Open a core file; `exe` is the program that left it, or NULL: only what the core lacks is read from it, and from the
@@ -58,7 +61,7 @@ void target_close(target *t);
 
 /* The process; of a core file the one it was, or 0. */
 pid_t target_pid(const target *t);
-bool target_is_core(const target *t);
+bool target_is_core(const target *t); /* or a copy (copy.h): nothing moves */
 /* False once the process has ended, also where another has its number by now. */
 bool target_lives(target *t);
 
@@ -73,6 +76,13 @@ static inline bool target_u64(target *t, uint64_t from, uint64_t *value) {
 bool target_touched(target *t, uint64_t from, size_t len);
 /* Forget the pages that were read: the next reads see memory as it is then. */
 void target_forget(target *t);
+
+/* Until the next call, reads see what a still has as it was then, and fail where that was not copied (still.h). NULL: as it
+ * is now. The still is the caller's. */
+struct remote_still;
+void target_show(target *t, const struct remote_still *still);
+/* The lowest address from `at` on whose memory may be read, where a still is shown; else `at` itself. */
+uint64_t target_shown_from(const target *t, uint64_t at);
 
 /* From `ms` milliseconds from now on reads fail: what a hostile target makes up may take for ever to follow. 0: no limit. */
 void target_limit(target *t, unsigned ms);

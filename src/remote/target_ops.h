@@ -39,7 +39,8 @@ struct target {
     unsigned reads; /* the clock is looked at every so many */
     bool late;
     target_page *pages;
-    void *own; /* of the kind of target */
+    const struct remote_still *still; /* that is shown; NULL: none */
+    void *own;                        /* of the kind of target */
 };
 
 /* A target without mappings; NULL: no memory. */
@@ -50,5 +51,7 @@ bool target_add_map(target *t, target_map map);
 /* Read lines of the form of /proc/PID/maps. */
 bool target_read_maps(target *t, const char *path);
 uint64_t target_now_ns(void);
+/* Registers of a thread that stands for its tracer, which we are. False with errno. */
+bool target_traced_regs(pid_t thread, target_regs *regs);
 
 #endif

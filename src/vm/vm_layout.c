@@ -34,6 +34,16 @@ static ptrdiff_t slots(int n) {
     return (ptrdiff_t)sizeof(uint64_t) * n;
 }
 
+/* While a message handler runs, the state of its coroutine is LUA_ERRERR (lj_err.c: lj_err_run). */
+static int check_status(lua_State *S) {
+    lua_pushboolean(S, lua_status(S) == LUA_ERRERR && vm_u8(S, VM_L_STATUS) == LUA_ERRERR);
+    return 1;
+}
+
+static int fail(lua_State *S) {
+    return lua_error(S);
+}
+
 /* The words of lua_State; S runs a C function that was called in protected mode. */
 static bool check_state(lua_State *S, const char **why) {
     char state[96];
@@ -52,6 +62,13 @@ static bool check_state(lua_State *S, const char **why) {
         return false;
     }
     if (!lua_checkstack(S, 500) || vm_stack_left(S) < 500) return false;
+
+    lua_pushcfunction(S, check_status);
+    lua_pushcfunction(S, fail);
+    lua_pushnil(S);
+    if (lua_pcall(S, 1, 0, -3) != LUA_ERRRUN || !lua_toboolean(S, -1)) return false;
+    if (lua_status(S) != 0 || vm_u8(S, VM_L_STATUS) != 0) return false;
+    lua_pop(S, 2);
 
     lua_State *co = lua_newthread(S);
     if (lua_topointer(S, -1) != co || vm_ptr(co, VM_L_GLREF) != vm_ptr(S, VM_L_GLREF)) return false;

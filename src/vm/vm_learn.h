@@ -16,6 +16,14 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why);      /* vm_ji
 /* Find out whether traces have the layout we know; compiles one. Not knowing them is no failure. vm_trace.c */
 void vm_learn_traces(lua_State *S, vm_layout *lay);
 
+/*
+ * Whether the interpreter's machine code at an address is the one whose conventions the trap engine's stubs follow
+ * (vm_x64.c, vm_arm64.c): the dispatch target for instruction hooks, which tells g_hookmask, g_hookcount and static_at
+ * (g_dispatch is known); the handler of calls of C functions, which tells g_cur_l, g_vmstate and vmstate_interp.
+ */
+bool vm_decode_inshook(vm_layout *lay, uintptr_t code);
+bool vm_decode_funcc(vm_layout *lay, uintptr_t code);
+
 /* A debug hook for experiments; does nothing. */
 void vm_no_hook(lua_State *S, lua_Debug *ar);
 

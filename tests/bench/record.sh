@@ -1,36 +1,35 @@
 #!/bin/bash
-# What ljinspect record costs the program it looks at: record.sh [ROUNDS]. The same work, alone and recorded in turn;
-# prints medians of its time by the clock, and what the recorder says of its stops.
+# What ljinspect record costs the program it looks at: record.sh [ROUNDS]. A busy program runs alone and is recorded in
+# turn, with each backend at 99 and 999 Hz. Prints how much of its time it stood still, beyond what it does alone: for
+# interrupts and in them, and for stops of less than 0.4 milliseconds (with more, others are taken to run). Also what the
+# recorder says of itself. As root.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 ljinspect=${LJINSPECT_BUILD:-$here/../../build}/ljinspect
-rounds=${1:-9}
+rounds=${1:-20}
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+luajit "$here/record.lua" >"$work/pieces" &
+worker=$!
+trap 'kill $worker; rm -rf "$work"' EXIT
+now() { cut -d' ' -f1 /proc/uptime; } # the clock of the pieces
+sleep 1
 
-run() { # HZ, or 0: seconds of a run
-    local begin end recorder=
-    begin=$(date +%s.%N)
-    luajit "$here/record.lua" &
-    local pid=$!
-    sleep 0.2 # it has its VM
-    if [ "$1" != 0 ]; then
-        "$ljinspect" record -F "$1" -o "$work/out" $pid 2>>"$work/said.$1" &
-        recorder=$!
-    fi
-    wait $pid
-    end=$(date +%s.%N)
-    [ -z "$recorder" ] || wait $recorder
-    echo "$end - $begin" | bc
+phase() { # NAME COMMAND...: what goes on meanwhile
+    local name=$1 begin
+    shift
+    begin=$(now)
+    "$@"
+    echo "$name $begin $(now)" >>"$work/phases"
 }
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-
-for i in $(seq "$rounds"); do
-    for hz in 0 99 0 999; do run $hz >>"$work/$hz"; done
+for _ in $(seq "$rounds"); do
+    for backend in ebpf ptrace; do
+        for hz in 99 999; do
+            phase alone sleep 2.5
+            phase "$backend.$hz" "$ljinspect" record -b "$backend" -F "$hz" -d 3 -o "$work/out" $worker 2>>"$work/said.$backend.$hz"
+        done
+    done
 done
-alone=$(median "$work/0")
-echo "alone: $alone s (median of $((2 * rounds)))"
-for hz in 99 999; do
-    echo "recorded at $hz Hz: $(median "$work/$hz") s, ratio $(echo "scale=4; $(median "$work/$hz") / $alone" | bc)"
-    sed -n 's/.*a sample stopped/  a sample stopped/p' "$work/said.$hz" | tail -n 1
+luajit "$here/record_cost.lua" "$work/phases" "$work/pieces"
+for kind in ebpf.99 ebpf.999 ptrace.99 ptrace.999; do
+    echo "$kind: $(grep -E "samples;" "$work/said.$kind" | tail -n 1)$(grep -E "a sample stopped" "$work/said.$kind" | tail -n 1 | sed 's/^ljinspect:/;/')"
 done

@@ -1,14 +1,17 @@
 /*
- * fuzz_core FILE ROUNDS SEED: read a core file whose bytes are changed at random, more of them each round. Whatever is
- * found there may be wrong; that the reading ends, and ends well, is the test. Prints how much was still understood.
+ * fuzz_core FILE ROUNDS SEED: read a core file whose bytes are changed at random, more of them each round, and stills taken
+ * of it, with registers that are made up. Whatever is found there may be wrong; that the reading ends, and ends well, is
+ * the test. Prints how much was still understood.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../../src/remote/describe.h"
+#include "../../src/remote/heap.h"
+#include "../../src/remote/jit.h"
 #include "../../src/remote/sample.h"
+#include "take_still.h"
 
 enum { SECONDS_A_ROUND = 20 };
 
@@ -67,6 +70,84 @@ static bool count(const remote_thread *thread, void *arg) {
     return true;
 }
 
+/* Registers that may be: of the interpreter, in some piece of code. */
+static void make_registers(target *t, const remote_vm *vm, __u64 *reg) {
+    remote_state now;
+    remote_thread th;
+    uint64_t word = 0;
+    for (unsigned i = 0; i < STILL_REGS; i++) reg[i] = random_number() % 3 == 0 ? random_number() : vm->g;
+    if (!remote_read_state(t, vm, &now) || !remote_read_thread(t, vm, now.current, &th)) return;
+    target_u64(t, vm->dispatch + random_number() % 300 * 8, &word);
+    reg[STILL_IP] = word + random_number() % 3 * (random_number() % 200);
+    reg[0] = random_number() % 256;
+    reg[2] = th.base + (random_number() % 4 == 0 ? random_number() % 32 * 8 : 0);
+    target_u64(t, th.base - random_number() % 8 * 8, &word);
+    reg[3] = word;
+    reg[4] = th.cframe - (random_number() % 4 == 0 ? random_number() % 64 * 8 : 0);
+    reg[14] = vm->dispatch;
+}
+
+static void read_stills(target *t, remote_vm *vm, remote_sample *sample, unsigned long *results) {
+    static struct still s;
+    static remote_still still;
+    for (unsigned i = 0; i < 20; i++) {
+        const sample_options options = {.max_frames = 500, .look = look, .arg = &results[7]};
+        make_registers(t, vm, s.reg);
+        if (!take_still(t, vm, &s)) continue;
+        for (unsigned k = i % 4 * random_number() % 16; k > 0 && s.used > 0; k--)
+            s.data[random_number() % s.used] = (unsigned char)random_number();
+        if (!remote_still_open(&still, &s, random_number() % 8 == 0 ? random_number() % sizeof s : sizeof s)) continue;
+        results[6] += remote_sample_still(t, vm, &still, &options, sample) == SAMPLE_OK;
+    }
+}
+
+static void read_jit(copy *c, const remote_vm *vm, unsigned long *results) {
+    heap h;
+    jit_protos protos = {0};
+    jit_penalty penalties[JIT_PENALTIES];
+    static jit_reasons reasons;
+    if (heap_list(&h, c, vm, jit_note_proto, &protos) == HEAP_OK) {
+        jit_sort_protos(&protos);
+        size_t n = jit_read_penalties(&h, &protos, penalties);
+        jit_find_reasons(&h, true, &reasons);
+        for (size_t i = 0; i < n; i++) {
+            remote_func f;
+            results[10] += jit_proto_at(&h, &protos, penalties[i].pc, &f);
+        }
+    }
+    heap_free(&h);
+    free(protos.list);
+}
+
+static void read_heap(target *t, const remote_vm *vm, unsigned long *results) {
+    enum { MOST = 1 << 30 };
+    const copy_options how = {.max_bytes = MOST};
+    const heap_options what = {.top = 5, .ways = 3, .by_held = true, .types = ~0U, .max_bytes = MOST};
+    copy_info info;
+    copy_error error;
+    heap h;
+    static char text[1 << 20];
+    copy *c = copy_take(t, &how, &info, &error);
+    if (c == NULL) return;
+    if (heap_read(&h, c, vm, &what) == HEAP_OK) {
+        results[8]++;
+        for (int i = 0; i < HEAP_TYPES; i++) {
+            for (size_t k = 0; k < h.tops[i].n; k++) {
+                for (size_t w = 0; w < h.tops[i].list[k].n_ways; w++) {
+                    FILE *out = fmemopen(text, sizeof text, "w");
+                    if (out == NULL) continue;
+                    heap_write_way(&h, h.tops[i].list[k].ways[w], out);
+                    fclose(out);
+                    results[9]++;
+                }
+            }
+        }
+    }
+    heap_free(&h);
+    read_jit(c, vm, results);
+    copy_free(c);
+}
+
 static void read_all(const char *path, unsigned long *results) {
     target_error error;
     remote_vms vms;
@@ -81,6 +162,8 @@ static void read_all(const char *path, unsigned long *results) {
             results[2]++;
             results[3] += remote_sample_vm(t, &vms.list[i], &options, &sample) == SAMPLE_OK;
             remote_each_thread(t, &vms.list[i], 100000, count, &results[5]);
+            read_stills(t, &vms.list[i], &sample, results);
+            read_heap(t, &vms.list[i], results);
         }
         remote_free_vms(&vms);
     }
@@ -101,12 +184,12 @@ static unsigned char *read_file(const char *path, size_t *size) {
 
 int main(int argc, char **argv) {
     size_t size;
-    unsigned long results[6] = {0};
+    unsigned long results[11] = {0};
     char path[64] = "/tmp/ljinspect-fuzz.XXXXXX";
     if (argc != 4) return 2;
-    unsigned char *core = read_file(argv[1], &size), *copy = core != NULL ? malloc(size) : NULL;
+    unsigned char *core = read_file(argv[1], &size), *changed = core != NULL ? malloc(size) : NULL;
     int fd = mkstemp(path);
-    if (copy == NULL || fd < 0) return 1;
+    if (changed == NULL || fd < 0) return 1;
     state = strtoull(argv[3], NULL, 10) * 2654435761U + 88172645463325252U;
 
     /* Pages with objects of a type: a header whose type byte is one, behind a pointer of this process. */
@@ -120,10 +203,10 @@ int main(int argc, char **argv) {
         if (objects > 8) pages[n_pages++] = at;
     }
     for (unsigned long round = 0; round < strtoul(argv[2], NULL, 10); round++) {
-        memcpy(copy, core, size);
-        change(copy, size, pages, n_pages, round == 0 ? 0 : 1U << random_number() % 14);
+        memcpy(changed, core, size);
+        change(changed, size, pages, n_pages, round == 0 ? 0 : 1U << random_number() % 14);
         size_t len = round % 50 == 49 ? random_number() % size : size; /* cut short */
-        if (ftruncate(fd, 0) != 0 || pwrite(fd, copy, len, 0) != (ssize_t)len) return 1;
+        if (ftruncate(fd, 0) != 0 || pwrite(fd, changed, len, 0) != (ssize_t)len) return 1;
         alarm(SECONDS_A_ROUND);
         read_all(path, results);
         alarm(0);
@@ -131,8 +214,10 @@ int main(int argc, char **argv) {
     unlink(path);
     close(fd);
     free(core);
-    free(copy);
-    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads\n", results[0], results[1],
-           results[2], results[3], results[4], results[5]);
-    return results[3] == 0; /* the unchanged core, at least, is understood */
+    free(changed);
+    printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads; of stills %lu stacks, %lu "
+           "frames; %lu heaps, %lu ways, %lu penalties\n",
+           results[0], results[1], results[2], results[3], results[4], results[5], results[6], results[7], results[8],
+           results[9], results[10]);
+    return results[3] == 0 || results[9] == 0; /* the unchanged core, at least, is understood */
 }

@@ -76,6 +76,21 @@ wait_for() {
     return 1
 }
 
+# Ends the test as skipped, or failed where LJINSPECT_NO_SKIP is set, unless record can sample through eBPF here.
+needs_ebpf() {
+    local why
+    start luajit -e 'print "." io.flush() while true do end'
+    wait_for . || exit 1
+    why=$("$ljinspect" record -b ebpf -d 0.3 -o "$work/tried" "$pid" 2>&1)
+    local said=$?
+    stop "$pid"
+    case $said.$why in 0.*) return ;; 4.* | *"built without"*) ;; *) printf '%s\n' "$why"; return ;; esac
+    printf '%s\n' "$why" "SKIPPED: record cannot sample through eBPF here"
+    [ -z "${LJINSPECT_NO_SKIP:-}" ] && exit 77
+    echo "LJINSPECT_NO_SKIP is set: that is a failure"
+    exit 1
+}
+
 valid_json() { luajit "$here/json.lua" "$@"; }
 
 finished() {

@@ -44,12 +44,12 @@ local function refused(pattern, options)
     check.matches(message, pattern)
 end
 local names = { "file", "line", "func", "condition", "log", "capture", "filter", "hits", "per_second", "expires", "sample",
-    "level", "tag", "sink", "budget", "count", "histogram", "interval" }
+    "level", "tag", "sink", "budget", "count", "histogram", "interval", "at" }
 local values = { 1, "x", true, {}, print, newproxy(), coroutine.create(print) }
 local right = { file = "string", line = "number", func = "function", condition = "string", log = "string",
     filter = "function", hits = "number", per_second = "number", expires = "number", sample = "number", level = "string",
     tag = "string", sink = "function", budget = "number", count = "boolean", histogram = "string", interval = "number",
-    capture = "boolean" }
+    capture = "boolean", at = "string" }
 for _, name in ipairs(names) do
     for _, value in ipairs(values) do
         local options = { file = "x.lua", line = 1, log = "x" }
@@ -110,6 +110,13 @@ refused("interval: ", { count = true, interval = 0 })
 refused("interval: ", { count = true, interval = 1e9 })
 refused("sink: 'log', an absolute path or a function expected", { log = "x", sink = "relative" })
 refused("capture: nothing to show", { capture = {} })
+refused("capture.returns: only with at = 'return'", { capture = { returns = true } })
+refused("capture.returns: boolean expected, got number", { capture = { returns = 1 } })
+refused("at: 'entry' or 'return' expected, got 'exit'", { log = "x", at = "exit" })
+refused("at: of a function alone", { log = "x", at = "return" })
+refused("at: of a function alone", { log = "x", at = "entry", func = print })
+refused("line: number expected, got nil", { log = "x", at = "return", line = 0 })
+refused("unknown field 'returns'", { log = "x", returns = true })
 refused("capture.depth: a whole number from 1 to 20", { capture = { locals = true, depth = 21 } })
 refused("capture.depth: number expected, got string", { capture = { locals = true, depth = "3" } })
 refused("capture.mask: a list of strings expected", { capture = { locals = true, mask = { 1 } } })
@@ -126,6 +133,19 @@ refused_function("func: %.%.: no such function", "..")
 refused_function("func: string.rep: a C function", "string.rep")
 refused_function("func: .*comes to its first line more than once", "some.module.loop")
 refused_function("func: .*comes to its first line more than once", "some.module.over_lines")
+if ljinspect.status().engine == "trap" then -- the line engine sees no returns at all
+    for func, pattern in pairs { [print] = "func: a C function", ["some.module.nope"] = "func: some.module.nope: no such function" } do
+        local ok, message = pcall(ljinspect.set_hook, { func = func, at = "return", log = "x" })
+        check.equal(ok, false)
+        check.matches(message, pattern)
+    end
+    local stripped = loadstring(string.dump(function() return 1 end, true))
+    check.matches(select(2, pcall(ljinspect.set_hook, { func = stripped, at = "return", log = "x" })), "no line numbers")
+    for _, func in ipairs { "some.module.loop", "some.module.over_lines" } do
+        check.truthy(ljinspect.set_hook { func = func, at = "return", log = "x" }, "returns of functions whose entry cannot be hooked")
+    end
+    check.equal(ljinspect.unset_all(), 2)
+end
 for _, bad in ipairs { { budget = "x" }, { budget = -1 }, { filter_ms = 1e9 }, { filter_sm = 1 } } do
     check.equal(pcall(ljinspect.limits, bad), false)
 end

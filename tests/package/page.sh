@@ -54,6 +54,16 @@ if [ -x "$root/usr/bin/nvim" ]; then
     command_of nvim "$root/usr/bin/nvim -n -i NONE -u NONE" "VIMRUNTIME=$root/usr/share/nvim/runtime" "HOME=$dir"
 fi
 
+case $page in
+docs/nginx.md) needs=nginx ;;
+docs/neovim.md) needs=nvim ;;
+*) needs=bash ;;
+esac
+if ! command -v "$needs" >/dev/null; then
+    printf '\n*** NOT TESTED: %s. Missing: %s\n\n' "$page" "$needs" >&2
+    exit 77
+fi
+
 # ---- The page ----
 
 awk -v dir="$dir" '

@@ -4,7 +4,7 @@
 #   SECONDS  nothing is begun after these
 #   SEED     of the first round, one more for each of the next
 #   TORTURE  the program built from torture.c
-# A round: both sets of programs, on both LuaJITs, with both engines, in all ways. Exit status 1 after a difference.
+# A round: both sets of programs and 100 random ones, on both LuaJITs, with both engines, in all ways. Exit status 1 after a difference.
 set -u
 run=$1 seconds=$2 seed=$3 torture=$4
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,12 +12,14 @@ begin=$(date +%s)
 passed() { echo $(($(date +%s) - begin)); }
 echo "torture: $seconds seconds from seed $seed on"
 while true; do
-    for set in programs debian; do
+    for set in programs debian random; do
         for luajit in luajit luajit2; do
             for engine in trap line; do
                 [ "$(passed)" -lt "$seconds" ] || exit 0
+                at=$seed
+                [ $set != random ] || at=$((seed % 1000000 * 100))
                 # shellcheck disable=SC2086
-                LJINSPECT_ENGINE=$engine TORTURE_SEED=$seed TORTURE_WAYS=long TORTURE_LONG=1 \
+                LJINSPECT_ENGINE=$engine TORTURE_SEED=$at TORTURE_PROGRAMS=100 TORTURE_WAYS=long TORTURE_LONG=1 \
                     $run $luajit "$here/run.sh" "$torture" $set
                 status=$?
                 [ $status = 0 ] || [ $status = 77 ] || exit 1

@@ -1,5 +1,6 @@
 #include "oracle.h"
 
+#include <lauxlib.h>
 #include <luajit.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ static frame frames[FRAMES];
 static thread threads[THREADS];
 static size_t n_frames, n_threads;
 static oracle_arrival report;
+static int funcinfo;   /* in the registry */
 static bool same_line; /* the instruction at hand arrives if the line hook says so */
 
 static void give_up(const char *what) {
@@ -93,10 +95,40 @@ static void on_event(lua_State *L, lua_Debug *ar) {
     }
 }
 
-void oracle_start(lua_State *L, oracle_arrival arrival) {
-    report = arrival;
+/* A return of a function in Lua: on which line its code begins says jit.util. */
+static void on_return(lua_State *L, lua_Debug *ar) {
+    lua_getinfo(L, "fS", ar);
+    if (*ar->what != 'C') {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, funcinfo);
+        lua_pushvalue(L, -2);
+        lua_pushinteger(L, 1);
+        lua_call(L, 2, 1);
+        lua_getfield(L, -1, "currentline");
+        report(ar->source, (int)lua_tointeger(L, -1));
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+}
+
+static void interpret(lua_State *L) {
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH); /* what is compiled would still run */
+}
+
+void oracle_start_returns(lua_State *L, oracle_arrival arrival) {
+    report = arrival;
+    interpret(L);
+    if (luaL_loadstring(L, "return require('jit.util').funcinfo") != 0 || lua_pcall(L, 0, 1, 0) != 0) {
+        fprintf(stderr, "oracle: %s\n", lua_tostring(L, -1));
+        exit(2);
+    }
+    funcinfo = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_sethook(L, on_return, LUA_MASKRET, 0);
+}
+
+void oracle_start(lua_State *L, oracle_arrival arrival) {
+    report = arrival;
+    interpret(L);
     lua_sethook(L, on_event, LUA_MASKCALL | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 

@@ -1,16 +1,19 @@
 #!/bin/sh
 # The torture: programs with a hook on every line of every function, in many ways, against runs without hooks and an
-# oracle. run.sh TORTURE programs|debian [NAME...]
+# oracle. run.sh TORTURE programs|debian|random [NAME...]
 #   TORTURE         the program built from torture.c
 #   programs        tests/torture/programs
 #   debian          tests/torture/debian: over the libraries that fetch.sh unpacked
-#   NAME            one of them, without .lua; default all
+#   random          programs that generate.lua writes
+#   NAME            one of them, without .lua; default all. Of the random ones: a seed; default $TORTURE_PROGRAMS (25) from
+#                   $TORTURE_SEED on, each in two ways
 # From the environment:
 #   LJINSPECT_ENGINE  the engine; default trap
 #   TORTURE_WAYS    ways to run them (torture.c), or "short" (default) or "long": those below
 #   TORTURE_SEED    of what is random; default 1
 #   TORTURE_OUT     folder for what the runs write; default a temporary one, removed when all is well
 #   TORTURE_DEBIAN  what fetch.sh unpacked; default build/torture-debs/root
+#   LJINSPECT_EMULATOR  what runs TORTURE where it is another processor's
 #   TORTURE_LONG    set: more input for some programs
 # Exit status: 0; 1 for a difference; 77 where the engine is not to be had.
 #
@@ -27,7 +30,7 @@ root=$(cd "$here/../.." && pwd)
 torture=$(realpath "$1") set=$2
 shift 2
 : "${LJINSPECT_ENGINE:=trap}" "${TORTURE_SEED:=1}" "${TORTURE_WAYS:=short}"
-: "${TORTURE_DEBIAN:=$root/build/torture-debs/root}"
+: "${LJINSPECT_EMULATOR:=}" "${TORTURE_DEBIAN:=$root/build/torture-debs/root}"
 export LJINSPECT_ENGINE TORTURE_SEED TORTURE_DEBIAN
 
 # One program in all ways. What goes wrong goes to standard output; $out/NAME.done gets one line per way.
@@ -40,13 +43,13 @@ one() {
     fail() {
         echo "FAILED $name $1: $2"
         echo "  again: $settings LJINSPECT_ENGINE=$LJINSPECT_ENGINE TORTURE_SEED=$TORTURE_SEED TORTURE_WAYS=${1#hooks,}" \
-            "tests/torture/run.sh $torture $(basename "$(dirname "$script")") $name"
+            "tests/torture/run.sh $torture $set $name"
         failed=1
     }
     # go WAY NAME...: run it, its output to a file
     go() {
         way=$1 to=$out/$name.$2
-        timeout 300 "$torture" "$way" "$name.lua" >"$to.out" 2>"$to.err"
+        timeout 300 $LJINSPECT_EMULATOR "$torture" "$way" "$name.lua" >"$to.out" 2>"$to.err"
         status=$?
         if [ $status != 0 ]; then
             fail "$way" "status $status"
@@ -79,13 +82,30 @@ one() {
         go oracle,second oracle2 || return 1
         same second oracle2 "the oracle changes the output"
     fi
+    case $TORTURE_WAYS in *returns*)
+        case $LJINSPECT_ENGINE,$marks in trap,*) ;; *) fail returns "only the trap engine sees them" && return 1 ;; esac
+        TORTURE_LINES=$out/$name.functions TORTURE_COUNTS=$out/$name.returns
+        go lines,returns functions && go oracle,returns oracle3 || return 1
+        same plain oracle3 "the oracle of returns changes the output"
+        case $TORTURE_WAYS in *returns*second*)
+            TORTURE_LINES=$out/$name.functions2 TORTURE_COUNTS=$out/$name.returns2
+            go lines,returns,second functions && go oracle,returns,second oracle4 || return 1
+            same second oracle4 "the oracle of returns changes the output"
+            ;;
+        esac
+        ;;
+    esac
     for way in $TORTURE_WAYS; do
         is no-gc && way=$(echo ",$way," | sed 's/,gc,/,/; s/,stress,/,/; s/^,//; s/,$//')
         [ -n "$way" ] || continue
         is no-lua && case ,$way, in *,lua,* | *,table,*) continue ;; esac
         is uncounted && way=$way,uncounted
-        like=plain TORTURE_COUNTS=$out/$name.counts
-        case ,$way, in *,second,*) like=second TORTURE_COUNTS=$out/$name.counts2 ;; esac
+        like=plain TORTURE_LINES=$out/$name.lines TORTURE_COUNTS=$out/$name.counts
+        case ,$way, in
+        *,returns,*second,*) like=second TORTURE_LINES=$out/$name.functions2 TORTURE_COUNTS=$out/$name.returns2 ;;
+        *,returns,*) TORTURE_LINES=$out/$name.functions TORTURE_COUNTS=$out/$name.returns ;;
+        *,second,*) like=second TORTURE_COUNTS=$out/$name.counts2 ;;
+        esac
         go "hooks,$way" hooks || [ $status = 1 ] || continue
         same $like hooks "output differs"
         [ $status = 0 ] || continue
@@ -94,29 +114,53 @@ one() {
     return $failed
 }
 
+# Of the ways, two for this seed.
+ways_of() {
+    seed=$1
+    # shellcheck disable=SC2086
+    set -- $TORTURE_WAYS
+    first=$((seed % $#)) second=$(((seed / $# + seed % 2 + 1) % $#))
+    eval "echo \"\${$((first + 1))} \${$((second + 1))}\""
+}
+
 if [ "$set" = --one ]; then
+    set=$TORTURE_SET
+    if [ "$set" = random ]; then
+        luajit "$here/generate.lua" "$1" >"$out/$1.lua" || exit 1
+        TORTURE_WAYS=$(ways_of "$1")
+        TORTURE_SEED=$1
+        one "$out/$1.lua"
+        status=$?
+        [ $status != 0 ] || rm -f "$out/$1".*[!e]
+        exit $status
+    fi
     one "$1"
     exit
 fi
 
 case $set,$LJINSPECT_ENGINE,$TORTURE_WAYS in
 programs,trap,short) TORTURE_WAYS="all nojit second lua sparse,random,stress,lua sparse,jit random,jit,second
-        table,lua,second table,sparse,jit,random" ;;
+        table,lua,second table,sparse,jit,random returns returns,lua,second returns,sparse,jit,random" ;;
 programs,trap,long)
     TORTURE_WAYS="all nojit second bytecode lua stress sparse,jit sparse,jit,second random random,jit,second
-        sparse,random,stress,lua table table,lua,random table,sparse,jit,second table,random,stress,lua,second"
+        sparse,random,stress,lua table table,lua,random table,sparse,jit,second table,random,stress,lua,second
+        returns returns,nojit,lua returns,second returns,bytecode,jit returns,sparse,stress,lua returns,sparse,random,jit,second"
     ;;
 programs,line,short) TORTURE_WAYS="all second,lua random table,random" ;;
 programs,line,long) TORTURE_WAYS="all second bytecode lua gc random random,second,gc table table,lua,second table,random" ;;
+random,trap,*) TORTURE_WAYS="all jit nojit second sparse,jit lua sparse,random,gc,lua bytecode,jit random,jit,second gc,lua sparse,jit,second
+        table,sparse,jit,random" ;;
+random,line,*) TORTURE_WAYS="all second,lua random bytecode,gc table,random" ;;
 debian,trap,short) TORTURE_WAYS="all sparse,random,gc,lua,second" ;;
 debian,trap,long)
-    TORTURE_WAYS="all second bytecode,sparse,lua sparse,jit,second sparse,gc,jit random,jit sparse,random,gc,lua,second"
+    TORTURE_WAYS="all second bytecode,sparse,lua sparse,jit,second sparse,gc,jit random,jit sparse,random,gc,lua,second
+        returns returns,random,gc,lua,second"
     ;;
 debian,line,short) TORTURE_WAYS="all" ;;
 debian,line,long) TORTURE_WAYS="all second sparse,random,gc,lua,second" ;;
 esac
 case $set in
-programs) settings= ;;
+programs | random) settings= ;;
 debian)
     [ -d "$TORTURE_DEBIAN/usr/share/lua/5.1" ] || {
         echo "SKIPPED: no Lua libraries in $TORTURE_DEBIAN; tests/torture/fetch.sh unpacks them there"
@@ -139,24 +183,30 @@ esac
 out=${TORTURE_OUT:-$(mktemp -d)}
 mkdir -p "$out" || exit 2
 settings="${LD_LIBRARY_PATH:+LD_LIBRARY_PATH=$LD_LIBRARY_PATH }$settings"
-export out settings TORTURE_WAYS
+export out settings TORTURE_WAYS TORTURE_SET="$set"
 rm -f "$out"/*.done
 : >"$out/none.done"
 
-TORTURE_LINES=/dev/null TORTURE_COUNTS=/dev/null "$torture" hooks /dev/null 2>"$out/probe"
+TORTURE_LINES=/dev/null TORTURE_COUNTS=/dev/null $LJINSPECT_EMULATOR "$torture" hooks /dev/null 2>"$out/probe"
 [ $? = 77 ] && {
     cat "$out/probe"
     exit 77
 }
 echo 'io.write(jit.version, pcall(require, "table.nkeys") and " (luajit2)" or "") if not pcall(require, "ffi") then io.write(" without FFI") end' >"$out/version.lua"
-version=$("$torture" plain "$out/version.lua" 2>"$out/probe") || {
+version=$($LJINSPECT_EMULATOR "$torture" plain "$out/version.lua" 2>"$out/probe") || {
     cat "$out/probe"
     exit 2
 }
 case $version in *"without FFI") TORTURE_NO_FFI=1 && export TORTURE_NO_FFI ;; esac
 
-[ $# -gt 0 ] || set -- $(cd "$here/$set" && ls ./*.lua | sed 's/\.lua$//')
-for name in "$@"; do echo "$here/$set/${name#./}.lua"; done |
+if [ "$set" = random ]; then
+    [ $# -gt 0 ] || set -- $(seq "$TORTURE_SEED" $((TORTURE_SEED + ${TORTURE_PROGRAMS:-25} - 1)))
+    names() { printf '%s\n' "$@"; }
+else
+    [ $# -gt 0 ] || set -- $(cd "$here/$set" && ls ./*.lua | sed 's/\.lua$//')
+    names() { for name in "$@"; do echo "$here/$set/${name#./}.lua"; done; }
+fi
+names "$@" |
     xargs -P "$(nproc)" -n 1 "$0" "$torture" --one >"$out/failures" 2>&1
 status=$?
 cat "$out/failures"

@@ -15,6 +15,8 @@
  *   stress   a full cycle at nearly each allocation, for the first 5,000 hits
  *   lua      filters in Lua that read all there is; else they are in C
  *   table    hooks in table form, with a condition that runs code and a snapshot of all there is
+ *   returns  with "lines", "oracle" or "hooks": instead of lines the returns of functions, known by the line on which their
+ *            code begins. Tail calls are reported by the hooks, but not counted: debug hooks have no event for them
  *   sparse   hooks on one line in 8, so that other functions are compiled and hooked ones could be inlined
  *   random   hooks are set and removed at random in filters and finalizers
  *   uncounted  the hits are not compared
@@ -33,15 +35,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
+#include "filter_use.h"
 #include "keys.h"
 #include "oracle.h"
 
 static struct {
     keys keys;     /* lines, and what was counted here */
     keys expected; /* what the oracle counted */
-    bool gc, stress, lua, table, sparse, random, hooks, uncounted;
+    bool gc, stress, lua, table, returns, sparse, random, hooks, uncounted, second;
     bool counting; /* arrivals count now */
-    uint64_t hits, checks, changes, problems, finalized, lines;
+    uint64_t hits, tail_calls, checks, changes, problems, finalized, lines;
     uint64_t collect_every, change_every;
     uint32_t seed;
     int make_filter; /* registry reference: gives a filter in Lua for a number */
@@ -85,7 +89,7 @@ static void on_line(lua_State *L, enum ljinspect_level level, const char *line, 
     if (len < 2 || line[0] != '{' || line[len - 1] != '}' || strlen(line) != len) problem("no line of JSON: %s", line);
 }
 
-static int64_t set_table(lua_State *L, const key *k, const ljinspect_filter *filter) {
+static int64_t set_table(lua_State *L, const key *k, const ljinspect_filter *asked) {
     const ljinspect_capture capture = {.what = LJINSPECT_CAPTURE_LOCALS | LJINSPECT_CAPTURE_UPVALUES |
                                                LJINSPECT_CAPTURE_VARARGS | LJINSPECT_CAPTURE_JSON,
                                        .stack = 4,
@@ -101,25 +105,40 @@ static int64_t set_table(lua_State *L, const key *k, const ljinspect_filter *fil
     o.log = "{...}";
     o.capture = &capture;
     o.sink = on_line;
-    o.filter = filter;
+    o.filter = asked;
     o.budget = 0;
     int64_t id = ljinspect_set_hook_with(L, &o, why, sizeof(why));
     if (id == LJINSPECT_ERR_ARGUMENT) problem("%s", why);
     return id;
 }
 
+/* The public API hooks the returns of one function object; here it is all that are made of the code. */
+static int64_t set_returns(lua_State *L, const key *k, const ljinspect_filter *asked) {
+    int error;
+    context *c = context_get(L, &error);
+    if (c == NULL) return error;
+    filter f = {.call = asked->call, .userdata = asked->userdata, .ref = LUA_NOREF, .uses = USES_ALL};
+    if (asked->kind == LJINSPECT_FILTER_LUA) {
+        lua_pushvalue(L, asked->index);
+        f.ref = context_ref(c, L);
+    }
+    return context_add(c, L, k->source, strlen(k->source), k->line | HOOKS_RETURN, 0, &f);
+}
+
 static void set(lua_State *L, size_t i) {
     key *k = &t.keys.list[i];
-    ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = on_hit, .userdata = (void *)(uintptr_t)i};
+    ljinspect_filter own = {.kind = LJINSPECT_FILTER_C, .call = on_hit, .userdata = (void *)(uintptr_t)i};
     if (k->id != 0) return;
     k->id = UNDER_WAY; /* a finalizer may come meanwhile */
     if (t.lua) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, t.make_filter);
         lua_pushinteger(L, (lua_Integer)i);
         lua_call(L, 1, 1);
-        filter = (ljinspect_filter){.kind = LJINSPECT_FILTER_LUA, .index = -1};
+        own = (ljinspect_filter){.kind = LJINSPECT_FILTER_LUA, .index = -1};
     }
-    int64_t id = t.table ? set_table(L, k, &filter) : ljinspect_set_hook(L, k->source, k->line, 0, &filter);
+    int64_t id = t.table     ? set_table(L, k, &own)
+                 : t.returns ? set_returns(L, k, &own)
+                             : ljinspect_set_hook(L, k->source, k->line, 0, &own);
     if (t.lua) lua_pop(L, 1);
     k->id = id > 0 ? id : 0;
     if (id <= 0 && (id != LJINSPECT_ERR_BUSY || !t.random)) { /* a finalizer may be told so */
@@ -155,9 +174,13 @@ static void set_collector(lua_State *L, int pause, int step) {
 }
 
 /* What both kinds of filters do. */
-static void count_hit(lua_State *L, size_t i) {
+static void count_hit(lua_State *L, size_t i, bool tail_call) {
     t.hits++;
-    t.keys.list[i].count++;
+    if (tail_call) {
+        t.tail_calls++;
+    } else {
+        t.keys.list[i].count++;
+    }
     /* Before a filter in Lua runs, its table is made: a finalizer may remove the hook then. */
     if (t.keys.list[i].id == 0 && !t.lua)
         problem("%s#%d: hit without a hook", t.keys.list[i].source, t.keys.list[i].line);
@@ -169,9 +192,32 @@ static void count_hit(lua_State *L, size_t i) {
     }
 }
 
+/* What a filter in C asks of a return: its values, and the time of a call that the hook has seen begin. */
+static int check_return(ljinspect_hit *hit, const key *k) {
+    lua_State *L = ljinspect_hit_state(hit);
+    int n, tail_call;
+    double us;
+    if (!ljinspect_hit_leaving(hit, &n, &tail_call, &us)) {
+        problem("%s#%d: no return", k->source, k->line);
+        return 0;
+    }
+    for (int i = 1; i <= n + 1; i++) {
+        int there = ljinspect_hit_return(hit, i);
+        if (there != (i <= n)) problem("%s#%d: %d values, and the %d. is not right", k->source, k->line, n, i);
+        if (there && lua_type(L, -1) == LUA_TSTRING) t.checks += lua_objlen(L, -1) > 1000000000;
+        if (there) lua_pop(L, 1);
+    }
+    if (us < 0 && !t.random && !t.second && !t.uncounted) problem("%s#%d: unknown duration", k->source, k->line);
+    return tail_call;
+}
+
 static int on_hit(ljinspect_hit *hit, void *userdata) {
     size_t i = (size_t)(uintptr_t)userdata;
     lua_Debug ar;
+    if (t.returns) {
+        count_hit(ljinspect_hit_state(hit), i, check_return(hit, &t.keys.list[i]));
+        return LJINSPECT_KEEP;
+    }
     if (t.hits % 16 == 0) { /* these may not be right any more once other hooks are set */
         const key *k = &t.keys.list[i];
         t.checks++;
@@ -181,7 +227,7 @@ static int on_hit(ljinspect_hit *hit, void *userdata) {
             problem("%s#%d: hit in %s", k->source, k->line, ar.source);
         }
     }
-    count_hit(ljinspect_hit_state(hit), i);
+    count_hit(ljinspect_hit_state(hit), i, false);
     return LJINSPECT_KEEP;
 }
 
@@ -220,11 +266,11 @@ static bool is_ours(const char *source) {
 
 static void start_hooks(lua_State *L) {
     ljinspect_status status;
-    const char *engine = wanted("LJINSPECT_ENGINE");
+    const char *name = wanted("LJINSPECT_ENGINE");
     ljinspect_set_logger(L, on_log, NULL);
     int error = ljinspect_get_status(L, &status);
-    if (error != 0 || strcmp(status.engine, engine) != 0) {
-        fprintf(stderr, "torture: no engine \"%s\" here: %s\n", engine, error != 0 ? ljinspect_strerror(error) : "");
+    if (error != 0 || strcmp(status.engine, name) != 0) {
+        fprintf(stderr, "torture: no engine \"%s\" here: %s\n", name, error != 0 ? ljinspect_strerror(error) : "");
         exit(77);
     }
     for (size_t i = 0; i < t.keys.n; i++) {
@@ -265,7 +311,7 @@ static void on_arrival(const char *source, int line) {
 }
 
 static int l_hit(lua_State *L) {
-    count_hit(L, (size_t)lua_tointeger(L, 1));
+    count_hit(L, (size_t)lua_tointeger(L, 1), lua_toboolean(L, 2));
     return 0;
 }
 
@@ -307,14 +353,16 @@ static const char helper[] =
     "        problem('no line ' .. finfo.currentline .. ' in ' .. traceback('', 3))\n"
     "      end\n"
     "    end\n"
-    "    hit(i)\n"
+    "    local returns = info.returns\n"
+    "    if returns and returns.n < #returns then problem('more values than there are') end\n"
+    "    hit(i, info.tail_call)\n"
     "    return false\n"
     "  end\n"
     "end\n"
-    "local function watch()\n"
+    "local function watch(returns)\n"
     "  attach(function(f)\n"
     "    local info = util.funcinfo(f)\n"
-    "    for pc = 1, info.bytecodes - 1 do\n"
+    "    for pc = 1, returns and 1 or info.bytecodes - 1 do\n"
     "      local l = util.funcinfo(f, pc).currentline\n"
     "      if l and l > 0 then line(info.source, l) end\n"
     "    end\n"
@@ -354,7 +402,8 @@ static void load_helper(lua_State *L) {
 
 static void call_helper(lua_State *L, int which) {
     lua_pushvalue(L, which);
-    if (lua_pcall(L, 0, 0, 0) != 0) fail(L);
+    lua_pushboolean(L, t.returns);
+    if (lua_pcall(L, 1, 0, 0) != 0) fail(L);
 }
 
 /* As the luajit program sets it. */
@@ -403,7 +452,7 @@ static void count_now(lua_State *L, const char *way, bool on) {
     t.counting = on;
     if (word(way, "oracle")) {
         if (on) {
-            oracle_start(L, on_arrival);
+            (t.returns ? oracle_start_returns : oracle_start)(L, on_arrival);
         } else {
             oracle_stop(L);
         }
@@ -424,12 +473,13 @@ int main(int argc, char **argv) {
     t.stress = word(way, "stress");
     t.lua = word(way, "lua");
     t.table = word(way, "table");
+    t.returns = word(way, "returns");
     t.sparse = word(way, "sparse");
     t.random = word(way, "random");
     t.uncounted = word(way, "uncounted");
     t.hooks = word(way, "hooks");
     t.seed = seed != NULL ? (uint32_t)strtoul(seed, NULL, 10) : 1;
-    bool second = word(way, "second"), dumped = word(way, "bytecode");
+    bool second = t.second = word(way, "second"), dumped = word(way, "bytecode");
     if (t.hooks) {
         if (!keys_read(&t.keys, wanted("TORTURE_LINES")) || !keys_read(&t.expected, wanted("TORTURE_COUNTS"))) return 2;
         uint64_t total = 0;
@@ -465,5 +515,6 @@ int main(int argc, char **argv) {
     if (!t.uncounted) compare(&t.expected);
     fprintf(stderr, "done: %zu lines, %zu hooks, %" PRIu64 " hits, %" PRIu64 " changes, %" PRIu64 " problems\n",
             t.keys.n, hooks, t.hits, t.changes, t.problems);
+    if (t.returns) fprintf(stderr, "%" PRIu64 " of the hits were tail calls\n", t.tail_calls);
     return t.problems > 0;
 }

@@ -30,7 +30,7 @@ static int m_hit(void *owner, lua_State *L, const char *source, size_t len, int 
     (void)L;
     (void)source;
     (void)len;
-    hits[line]++;
+    hits[(line & HOOKS_RETURN) != 0 ? (line & HOOKS_LINE_MAX) + 50 : line]++;
     return 1;
 }
 
@@ -62,6 +62,13 @@ static const char program[] =
     "local function g(n) local s = 0 for i = 1, n do s = s + #tostring(f(i, n)) end return s end\n"
     "return g\n";
 
+/* In the place of a line: the returns of the function whose code begins on line 2. */
+enum { RETURNS = 7 };
+
+static int at(int line) {
+    return line == RETURNS ? HOOKS_RETURN | 2 : line;
+}
+
 int main(void) {
     static hook_table *table;
     unsigned long fails = 0, armed_count = 0;
@@ -79,9 +86,9 @@ int main(void) {
         if (e == NULL) return 77;
         if (luaL_loadbuffer(L, program, sizeof(program) - 1, "@m.lua") != 0 || lua_pcall(L, 0, 1, 0) != 0) return 1;
         bool armed[10] = {false};
-        for (int line = 2; line <= 6; line++) {
+        for (int line = 2; line <= RETURNS; line++) {
             countdown = n % 100;
-            int rc = e->class->arm(e, L, "m.lua", 5, line, 0);
+            int rc = e->class->arm(e, L, "m.lua", 5, at(line), 0);
             countdown = -1;
             armed[line] = rc == 0;
             fails += rc != 0;
@@ -112,9 +119,13 @@ int main(void) {
                 return 1;
             }
         }
-        for (int line = 2; line <= 6; line++) {
+        if (hits[52] != (armed[RETURNS] ? 20u : 0u)) {
+            printf("n %ld returns armed %d: %lu hits\n", n, armed[RETURNS], hits[52]);
+            return 1;
+        }
+        for (int line = 2; line <= RETURNS; line++) {
             countdown = n % 7;
-            if (armed[line]) e->class->disarm(e, L, "m.lua", 5, line);
+            if (armed[line]) e->class->disarm(e, L, "m.lua", 5, at(line));
             countdown = -1;
         }
         e->class->maintain(e, L);

@@ -2,6 +2,7 @@
 # The trap engine's tests on one LuaJIT.
 #   CFLAGS_LUAJIT  where its headers are          LIBS_LUAJIT  how to link it
 #   OUT            folder for what is built
+#   LJINSPECT_EMULATOR  what runs the programs where CC compiles for another processor
 #   OBJECTS        folder for what is compiled, if several LuaJITs with the same headers are to share it
 # Exit status 77: the engine refuses this LuaJIT.
 set -u
@@ -10,13 +11,14 @@ root=$(cd "$here/../.." && pwd)
 OUT=${OUT:-$root/build/trap-tests}
 OBJECTS=${OBJECTS:-$OUT/objects}
 CC=${CC:-cc}
+: "${LJINSPECT_EMULATOR:=}"
 : "${CFLAGS_LUAJIT:=$(pkg-config --cflags luajit)}" "${LIBS_LUAJIT:=$(pkg-config --libs luajit)}"
 mkdir -p "$OUT" "$OBJECTS" || exit 2
 cd "$root" || exit 2
 
 flags="-std=gnu11 -O2 -g -Wall -Wextra -Wconversion -Wshadow -Werror -Isrc -Iinclude $CFLAGS_LUAJIT ${EXTRA_CFLAGS:-}"
 library=
-for source in src/engine_trap.c src/trap_*.c src/trap_x64.S src/vm/*.c src/hooks.c src/wake.c \
+for source in src/engine_trap.c src/trap_*.c src/trap_*.S src/vm/*.c src/hooks.c src/ticks.c src/wake.c \
     tests/trap/directed.c tests/trap/memory.c; do
     object=$OBJECTS/$(basename "$source").o
     case $source in src/*) library="$library $object" ;; esac
@@ -35,14 +37,14 @@ fail() {
     failed=1
 }
 
-(cd "$here" && "$OUT/directed" directed.lua >"$OUT/directed.out" 2>&1)
+(cd "$here" && $LJINSPECT_EMULATOR "$OUT/directed" directed.lua >"$OUT/directed.out" 2>&1)
 status=$?
 [ $status = 77 ] && {
     echo "refused"
     exit 77
 }
 [ $status = 0 ] || { cat "$OUT/directed.out"; fail directed; }
-"$OUT/memory" >"$OUT/memory.out" 2>&1
+$LJINSPECT_EMULATOR "$OUT/memory" >"$OUT/memory.out" 2>&1
 status=$?
 [ $status = 0 ] || [ $status = 77 ] || { cat "$OUT/memory.out"; fail memory; }
 

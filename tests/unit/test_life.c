@@ -1,4 +1,5 @@
 /* From the first call to lua_close: many VMs, threads, processes, finalizers. */
+#include "emulator.h"
 #include "support.h"
 
 #include <dirent.h>
@@ -502,15 +503,16 @@ static int child_status(pid_t child) {
 }
 
 static int as_child(lua_State *L) {
+    bool counted = !emulator_spoils("how many threads a child has: the emulator starts one of its own there");
     ljinspect_status s;
     counter c = {0};
     if (ljinspect_get_status(L, &s) != 0 || strcmp(s.watcher, "forked") != 0) return 1;
-    if (threads() != 1) return 2;
+    if (counted && threads() != 1) return 2;
     if (luaL_dostring(L, "for i = 1, 3 do target(i) end") != 0) return 3;
     if (hook_counter(L, "target.lua", 2, &c) <= 0) return 4;
     if (luaL_dostring(L, "for i = 1, 3 do target(i) end") != 0 || c.hits != 3) return 5;
     if (watch_it(L) != 0 || ljinspect_get_status(L, &s) != 0 || strcmp(s.watcher, "forked") == 0) return 6;
-    if (threads() != 2) return 7;
+    if (counted && threads() != 2) return 7;
     if (luaL_dostring(L, "generation = nil") != 0) return 8;
     write_file(hooks_file, "generation = 'child'\n");
     int64_t deadline = now_ms() + DEADLINE_MS;

@@ -133,6 +133,72 @@ static void a_filter_in_c_is_called_for_what_is_left(void **state) {
     assert_int_equal(ljinspect_hooks(f->L, NULL, NULL), 0);
 }
 
+typedef struct left {
+    int n, values, tail_calls, pushed, without;
+    double sum, duration_us;
+} left;
+
+static int look_at_return(ljinspect_hit *hit, void *userdata) {
+    lua_State *L = ljinspect_hit_state(hit);
+    left *l = userdata;
+    int values, tail_call;
+    double us;
+    l->n++;
+    if (!ljinspect_hit_leaving(hit, &values, &tail_call, &us)) return LJINSPECT_REMOVE;
+    l->values += values;
+    l->tail_calls += tail_call;
+    l->duration_us = us;
+    for (int i = 0; i <= values + 1; i++) {
+        int there = ljinspect_hit_return(hit, i);
+        l->pushed += there;
+        if (there != (i >= 1 && i <= values)) l->without = -100;
+        if (there) l->sum += lua_tonumber(L, -1);
+    }
+    if (!ljinspect_hit_leaving(hit, NULL, NULL, NULL)) l->without = -100;
+    if (ljinspect_hit_line(hit) != 5) l->without = -100;
+    return LJINSPECT_KEEP;
+}
+
+static int look_at_line(ljinspect_hit *hit, void *userdata) {
+    left *l = userdata;
+    int values = 7;
+    if (!ljinspect_hit_leaving(hit, &values, NULL, NULL) && values == 7 && !ljinspect_hit_return(hit, 1)) l->without++;
+    return LJINSPECT_KEEP;
+}
+
+static void a_filter_in_c_sees_what_is_returned(void **state) {
+    fixture *f = *state;
+    ljinspect_status status;
+    static left seen;
+    seen = (left){.n = 0};
+    const ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = look_at_return, .userdata = &seen};
+    const ljinspect_filter line_filter = {.kind = LJINSPECT_FILTER_C, .call = look_at_line, .userdata = &seen};
+    assert_int_equal(ljinspect_get_status(f->L, &status), 0);
+    assert_int_equal(ljinspect_hook_options_init(&f->o, sizeof f->o), 0);
+    f->o.function = "after";
+    f->o.at = LJINSPECT_AT_RETURN;
+    f->o.filter = &filter;
+    if (strcmp(status.engine, "trap") != 0) {
+        assert_int_equal(set(f), LJINSPECT_ERR_ENGINE);
+        assert_non_null(strstr(f->why, "trap engine"));
+        return;
+    }
+    set_ok(f);
+    assert_true(ljinspect_set_hook(f->L, "target.lua", LINE, 0, &line_filter) > 0);
+    assert_lua(f->L, "run(1, 10) == 120");
+    assert_int_equal(seen.n, 10);
+    assert_int_equal(seen.values, 10);
+    assert_int_equal(seen.pushed, 10);
+    assert_int_equal(seen.tail_calls, 0);
+    assert_true(seen.sum == 120);
+    assert_true(seen.duration_us > 0);
+    assert_int_equal(seen.without, 10);
+    assert_int_equal(ljinspect_unset_hook(f->L, "@target.lua", 3), 1); /* where its code begins */
+    assert_lua(f->L, "run(1, 10) == 120");
+    assert_int_equal(seen.n, 10);
+    assert_int_equal(ljinspect_unset_all(f->L), 1);
+}
+
 static void a_lua_function_can_be_filter_and_sink(void **state) {
     fixture *f = *state;
     run(f->L, "seen = {} function sink(line, level, key) seen[#seen + 1] = level .. key .. line end\n"
@@ -257,7 +323,7 @@ static void wrong_options_are_named(void **state) {
     fixture *f = *state;
     const ljinspect_hook_options good = f->o;
     const ljinspect_capture nothing = {.what = LJINSPECT_CAPTURE_JSON}, deep = {.what = 1, .depth = 21},
-                            below = {.what = 1, .entries = -1};
+                            below = {.what = 1, .entries = -1}, returns = {.what = LJINSPECT_CAPTURE_RETURNS};
     const ljinspect_filter no_filter = {.kind = LJINSPECT_FILTER_C}, odd = {.kind = (enum ljinspect_filter_kind)7};
     refused(f, "nothing to");
     f->o.log = "x";
@@ -283,6 +349,9 @@ static void wrong_options_are_named(void **state) {
     WRONG((f->o.sink = NULL, f->o.sink_file = "x"), "sink: an absolute path");
     WRONG((f->o.count = 1, f->o.interval = 0), "interval: ");
     WRONG(f->o.func = 1, "func: ");
+    WRONG(f->o.at = 2, "at: ");
+    WRONG(f->o.at = LJINSPECT_AT_RETURN, "at: of a function alone");
+    WRONG(f->o.capture = &returns, "capture.returns: ");
     WRONG(f->o.function = "string.rep", "func: ");
     WRONG((f->o.function = "nope", f->o.line = 0, f->o.file = NULL), "func: nope: ");
     f->o = good;
@@ -310,6 +379,7 @@ static void the_reason_fits_any_buffer(void **state) {
 typedef struct oom {
     limited lua;
     bool lua_side, and_on, to_file;
+    bool returns; /* of a function, instead of a line */
     long n;
     char file[PATH_MAX];
 } oom;
@@ -336,7 +406,7 @@ static void assert_runs(lua_State *L) {
 /* One life of a VM with the n-th allocation failing; whether an allocation did fail. */
 static bool live_with_failing_memory(oom *m) {
     static const char *const masks[] = {"list", NULL};
-    const ljinspect_capture capture = {.what = 31, .stack = 5, .stack_locals = 5, .masks = masks};
+    const ljinspect_capture capture = {.what = m->returns ? 63 : 31, .stack = 5, .stack_locals = 5, .masks = masks};
     lua_State *L = lua_newstate(limited_alloc, &m->lua);
     lines l = {.n = 0};
     char why[256];
@@ -353,7 +423,13 @@ static bool live_with_failing_memory(oom *m) {
     o.file = "target.lua";
     o.line = LINE;
     o.budget = 0;
-    o.condition = "i > 0 and name:find('n')";
+    if (m->returns) {
+        o.file = NULL;
+        o.line = 0;
+        o.function = "after";
+        o.at = LJINSPECT_AT_RETURN;
+    }
+    o.condition = m->returns ? "returns[1] > 0 and name:find('n')" : "i > 0 and name:find('n')";
     o.log = "{i} {up.list[1]} {(function() return name .. i end)()} {({i})}";
     o.capture = &capture;
     o.histogram = "i";
@@ -404,14 +480,14 @@ static bool live_with_failing_memory(oom *m) {
     return failed;
 }
 
-static void failing_memory(bool lua_side, bool and_on, bool to_file) {
+static void failing_memory(bool lua_side, bool and_on, bool to_file, bool returns) {
     test_dir d;
     limited probe;
 #if defined(__SANITIZE_THREAD__)
     print_message("one thread only, and the thread sanitizer keeps hundreds of VMs in memory\n");
     skip();
 #endif
-    oom m = {.lua_side = lua_side, .and_on = and_on, .to_file = to_file, .n = 1};
+    oom m = {.lua_side = lua_side, .and_on = and_on, .to_file = to_file, .returns = returns, .n = 1};
     lua_close(new_limited_vm(&probe));
     make_test_dir(&d);
     snprintf(m.file, sizeof m.file, "%s", in_dir(&d, "lines"));
@@ -426,24 +502,37 @@ static void failing_memory(bool lua_side, bool and_on, bool to_file) {
 
 static void one_failing_allocation_of_lua_is_never_the_programs(void **state) {
     (void)state;
-    failing_memory(true, false, false);
+    failing_memory(true, false, false, false);
 }
 
 static void failing_allocations_of_lua_are_never_the_programs(void **state) {
     (void)state;
-    failing_memory(true, true, false);
+    failing_memory(true, true, false, false);
 }
 
 static void one_failing_allocation_of_c_is_never_the_programs(void **state) {
     (void)state;
-    failing_memory(false, false, false);
-    failing_memory(false, false, true);
+    failing_memory(false, false, false, false);
+    failing_memory(false, false, true, false);
 }
 
 static void failing_allocations_of_c_are_never_the_programs(void **state) {
     (void)state;
-    failing_memory(false, true, false);
-    failing_memory(false, true, true);
+    failing_memory(false, true, false, false);
+    failing_memory(false, true, true, false);
+}
+
+static void failing_allocations_while_returns_are_hooked_are_never_the_programs(void **state) {
+    ljinspect_status status;
+    lua_State *L = luaL_newstate();
+    (void)state;
+    assert_int_equal(ljinspect_get_status(L, &status), 0);
+    bool trap = strcmp(status.engine, "trap") == 0;
+    lua_close(L);
+    if (!trap) return; /* the other refuses such hooks */
+    failing_memory(true, false, false, true);
+    failing_memory(false, false, false, true);
+    failing_memory(false, true, false, true);
 }
 
 /* ---- Threads ---- */
@@ -498,6 +587,7 @@ int main(void) {
         TEST(a_line_comes_to_the_hosts_function),
         TEST(the_log_gets_lines_with_key_and_tag),
         TEST(a_filter_in_c_is_called_for_what_is_left),
+        TEST(a_filter_in_c_sees_what_is_returned),
         TEST(a_lua_function_can_be_filter_and_sink),
         TEST(a_listing_tells_what_came_of_the_hits),
         TEST(a_hook_that_expired_goes_without_another_hit),
@@ -509,6 +599,7 @@ int main(void) {
         cmocka_unit_test(failing_allocations_of_lua_are_never_the_programs),
         cmocka_unit_test(one_failing_allocation_of_c_is_never_the_programs),
         cmocka_unit_test(failing_allocations_of_c_are_never_the_programs),
+        cmocka_unit_test(failing_allocations_while_returns_are_hooked_are_never_the_programs),
         cmocka_unit_test(vms_on_threads_of_their_own_write_to_one_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

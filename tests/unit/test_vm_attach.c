@@ -4,6 +4,7 @@
  *
  * What is learned is kept for the process, so what must be seen at the first time runs in a child.
  */
+#include "emulator.h"
 #include "support.h"
 
 #include <dlfcn.h>
@@ -280,6 +281,7 @@ static void little_memory(void) {
 
 static void without_memory_it_is_tried_again_later(void **state) {
     (void)state;
+    if (emulator_spoils("short memory: RLIMIT_AS does not limit what it runs")) skip();
     in_child(little_memory);
 }
 #endif
@@ -503,19 +505,25 @@ static void a_vm_of_a_second_copy_of_luajit_is_refused(void **state) {
 
 /* The system's libluajit and OpenResty's: one of them is this program's. */
 static void a_vm_of_another_luajit_is_refused(void **state) {
+#if defined(__aarch64__)
+    static const char lib[] = "/usr/lib/aarch64-linux-gnu/libluajit-5.1.so.2";
+#else
     static const char lib[] = "/usr/lib/x86_64-linux-gnu/libluajit-5.1.so.2";
+#endif
+    struct stat own_file, other_file;
     Dl_info info;
-    char path[PATH_MAX], own[PATH_MAX], other[PATH_MAX];
+    char path[PATH_MAX];
     int tried = 0;
     (void)state;
     assert_true(dladdr((void *)(uintptr_t)luaL_newstate, &info) != 0);
-    assert_non_null(realpath(info.dli_fname, own));
+    assert_int_equal(stat(info.dli_fname, &own_file), 0);
     for (int i = 0; i < 2; i++) {
         const char *root = i == 0 ? "" : getenv("LJINSPECT_DEBS");
         if (root == NULL) continue;
         snprintf(path, sizeof path, "%s%s", root, lib);
-        if (realpath(path, other) == NULL || strcmp(own, other) == 0) continue;
-        a_vm_made_by(other);
+        if (stat(path, &other_file) != 0) continue;
+        if (own_file.st_dev == other_file.st_dev && own_file.st_ino == other_file.st_ino) continue;
+        a_vm_made_by(path);
         tried++;
     }
     if (tried == 0) {

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Unpack Debian's arm64 packages that a cross build for arm64 needs: fetch-arm64.sh [DIRECTORY]
+#
+#   DIRECTORY/root     Debian's luajit, its library and headers, cmocka, and the C library to run programs with
+#   DIRECTORY/luajit2  OpenResty's luajit2, laid out as in what fetch-debs.sh unpacks
+# Default: build/arm64. The packages come from where the machine's own come from; package lists and cache lie in DIRECTORY,
+# too. Nothing on the system changes, root is not needed. When it is all there already, nothing happens.
+set -eu
+cd "${0%/*}/.."
+arm64=${1:-build/arm64}
+root="luajit libluajit-5.1-2 libluajit-5.1-dev libcmocka0 libcmocka-dev libc6 libgcc-s1"
+luajit2="luajit2 libluajit2-5.1-2 libluajit2-5.1-common"
+
+fail() {
+    echo "fetch-arm64: $1" >&2
+    exit 1
+}
+
+for tool in apt-get dpkg; do
+    command -v $tool >/dev/null || fail "this needs Debian or a kin of it ($tool not found)"
+done
+
+mkdir -p "$arm64"
+arm64=$(cd "$arm64" && pwd)
+exec 9>"$arm64/lock" && flock 9
+[ "$(cat "$arm64/done" 2>/dev/null)" != "$root $luajit2" ] || exit 0
+
+apt=$arm64/apt
+rm -rf "$apt" "$arm64/done" && mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+: >"$apt/status"
+own_apt() {
+    apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::status="$apt/status" \
+        -o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root "$@"
+}
+
+echo "Unpacking Debian's arm64 packages into $arm64 (nothing is installed): $root $luajit2"
+# A source of other packages may not have this architecture and fail; what counts is whether ours come.
+own_apt update || true
+for tree in root luajit2; do
+    [ $tree = root ] && packages=$root || packages=$luajit2
+    rm -rf "${arm64:?}/$tree" "$apt/files" && mkdir -p "$arm64/$tree" "$apt/files"
+    # shellcheck disable=SC2086
+    (cd "$apt/files" && own_apt download $packages) || fail "download failed"
+    for file in "$apt"/files/*.deb; do
+        dpkg -x "$file" "$arm64/$tree"
+    done
+done
+rm -rf "$apt"
+echo "$root $luajit2" >"$arm64/done"
