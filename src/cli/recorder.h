@@ -16,7 +16,7 @@ typedef struct recorder_counts {
     uint64_t inconsistent; /* could not be read in a way that agrees with itself */
     uint64_t cut;          /* of the good: deeper than is looked at */
     uint64_t no_line;      /* of the good: compiled code whose place in the program could not be told */
-    uint64_t lost;         /* there was no room for them, or nobody left to ask */
+    uint64_t lost;         /* there was no room for them */
     uint64_t stopped_ns, longest_ns;
 } recorder_counts;
 

@@ -158,14 +158,14 @@ static sample_result sample_stopped(target *t, remote_vm *vm, const sample_optio
 
 /* ---- A still ---- */
 
-/* The mapping that a thread's stack is in; the thread may have been started since the list of mappings was read. */
-static bool find_c_stack(target *t, remote_still *still) {
-    const target_map *m = target_map_at(t, still->reg[4]);
-    if (m == NULL && target_remap(t)) m = target_map_at(t, still->reg[4]);
-    if (m == NULL) return false;
-    still->c_stack = m->start;
-    still->c_stack_end = m->end;
-    return true;
+/* The mapping that a thread's stack is in; the thread may have been started since the list of mappings was read. One that
+ * has ended since leaves no mapping. */
+static void find_c_stack(target *t, remote_still *still) {
+    enum { NEAR = 1 << 20 };
+    const target_map *m = target_map_at(t, still->sp);
+    if (m == NULL && target_remap(t)) m = target_map_at(t, still->sp);
+    still->c_stack = m != NULL ? m->start : still->sp;
+    still->c_stack_end = m != NULL ? m->end : still->sp < UINT64_MAX - NEAR ? still->sp + NEAR : UINT64_MAX;
 }
 
 sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still, const sample_options *o,
@@ -178,7 +178,7 @@ sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still,
     s->thread = still->thread;
     s->ip = regs.ip;
     s->on_cpu = true;
-    if (!find_c_stack(t, still)) return target_lives(t) ? SAMPLE_INCONSISTENT : SAMPLE_GONE;
+    find_c_stack(t, still);
     target_show(t, still);
     target_limit(t, STAND_MS);
     where_result w = remote_where_now(t, vm, &regs, where);
