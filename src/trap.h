@@ -111,7 +111,7 @@ typedef struct trap_engine {
     trap_place **places;
     size_t n_protos, n_places, proto_buckets, place_buckets;
     uint32_t last_serial, last_clock;
-    uint64_t changes; /* of `places` */
+    uint64_t changes;         /* of `places` */
     unsigned slot_users[256]; /* places of kind TRAP_SLOT by opcode */
 
     const lua_State *hit_L; /* during a hit: the coroutine, and its frame from the stack's start, which may move */
