@@ -15,6 +15,8 @@ int cli_ps(int argc, char **argv);
 int cli_stack(int argc, char **argv);
 int cli_record(int argc, char **argv);
 int cli_report(int argc, char **argv);
+int cli_gc(int argc, char **argv);
+int cli_traces(int argc, char **argv);
 
 /* "ljinspect: " and a line on standard error; returns `status`. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

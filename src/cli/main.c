@@ -19,6 +19,8 @@ static const struct {
     {"stack", "show the Lua stacks of a process, or of a core file", cli_stack, true},
     {"record", "sample Lua stacks, and write flame graphs", cli_record, true},
     {"report", "print the top functions and lines of a recorded profile", cli_report, false},
+    {"gc", "show what is in the Lua heap, and what holds it", cli_gc, true},
+    {"traces", "show what the JIT compiler has made, and what it could not", cli_traces, true},
 };
 enum { N_COMMANDS = sizeof COMMANDS / sizeof COMMANDS[0] };
 

@@ -9,6 +9,21 @@ enum {
     STRING_MAX = 0x7fffff00 /* lj_def.h: LJ_MAX_STR */
 };
 
+bool remote_read_proto(target *t, uint64_t address, remote_func *f) {
+    f->is_lua = true;
+    f->proto = address;
+    f->header = address + VM_PT_SIZE;
+    if (!target_read(t, f->proto, f->head, sizeof f->head) || f->head[VM_GC_TYPE] != VM_TYPE_PROTO) return false;
+    f->n_ins = vm_u32(f->head, VM_PT_SIZEBC);
+    f->constants = vm_u64(f->head, VM_PT_K);
+    f->numparams = f->head[VM_PT_NUMPARAMS];
+    f->framesize = f->head[VM_PT_FRAMESIZE];
+    f->flags = f->head[VM_PT_FLAGS];
+    f->firstline = vm_i32(f->head, VM_PT_FIRSTLINE);
+    f->numline = vm_i32(f->head, VM_PT_NUMLINE);
+    return f->n_ins >= 1 && f->n_ins <= INS_MAX;
+}
+
 bool remote_read_func(target *t, const remote_vm *vm, uint64_t address, remote_func *f) {
     unsigned char head[VM_FUNC_F + 8];
     vm_ins first;
@@ -21,17 +36,7 @@ bool remote_read_func(target *t, const remote_vm *vm, uint64_t address, remote_f
     if (header >= 6) { /* FUNCC and on, and the built-in functions in assembler */
         return target_u64(t, address + VM_FUNC_F, &f->c_address);
     }
-    f->is_lua = true;
-    f->proto = f->header - VM_PT_SIZE;
-    if (!target_read(t, f->proto, f->head, sizeof f->head) || f->head[VM_GC_TYPE] != VM_TYPE_PROTO) return false;
-    f->n_ins = vm_u32(f->head, VM_PT_SIZEBC);
-    f->constants = vm_u64(f->head, VM_PT_K);
-    f->numparams = f->head[VM_PT_NUMPARAMS];
-    f->framesize = f->head[VM_PT_FRAMESIZE];
-    f->flags = f->head[VM_PT_FLAGS];
-    f->firstline = vm_i32(f->head, VM_PT_FIRSTLINE);
-    f->numline = vm_i32(f->head, VM_PT_NUMLINE);
-    return f->n_ins >= 1 && f->n_ins <= INS_MAX;
+    return remote_read_proto(t, f->header - VM_PT_SIZE, f);
 }
 
 /* ---- Lines ---- */
@@ -161,9 +166,9 @@ static bool constant_string(target *t, const remote_func *f, uint32_t n, char *n
            remote_string(t, address, name, REMOTE_NAME_MAX, &len);
 }
 
-static bool upvalue_name(target *t, const remote_func *f, uint32_t n, char *name) {
+bool remote_upvalue_name(target *t, const remote_func *f, uint32_t n, char *name) {
     uint64_t at = vm_u64(f->head, VM_PT_UVINFO), end = f->proto + vm_u32(f->head, VM_PT_SIZEPT);
-    if (at <= f->proto || n >= vm_u8(f->head, VM_PT_SIZEUV)) return false;
+    if (!f->is_lua || at <= f->proto || n >= vm_u8(f->head, VM_PT_SIZEUV)) return false;
     for (; n > 0; n--) {
         uint8_t byte;
         do {
@@ -209,7 +214,7 @@ static const char *slot_name(target *t, const remote_vm *vm, const remote_func *
                                VM_INS_A(before) == a + 2 && VM_INS_D(before) == VM_INS_B(ins)
                            ? "method"
                            : "field";
-            case VM_UGET: return upvalue_name(t, f, VM_INS_D(ins), name) ? "upvalue" : NULL;
+            case VM_UGET: return remote_upvalue_name(t, f, VM_INS_D(ins), name) ? "upvalue" : NULL;
             default: return NULL;
             }
         }

@@ -25,6 +25,8 @@ typedef struct remote_func {
 
 /* False where there is no function. */
 bool remote_read_func(target *t, const remote_vm *vm, uint64_t address, remote_func *f);
+/* What a prototype tells of its functions, into `f`, which may hold a function already; false where there is none. */
+bool remote_read_proto(target *t, uint64_t address, remote_func *f);
 static inline bool remote_func_has(const remote_func *f, uint64_t pc) {
     return f->is_lua && pc >= f->header && pc < f->header + 4 * (uint64_t)f->n_ins && pc % 4 == 0;
 }
@@ -42,6 +44,9 @@ void remote_call_name(target *t, const remote_vm *vm, const remote_func *caller,
 
 /* The name of the local variable in `slot` when instruction `index` runs; false where none is active there. */
 bool remote_local_name(target *t, const remote_func *f, uint32_t index, uint32_t slot, char *name);
+
+/* The name of an upvalue; false where the debug information was stripped. */
+bool remote_upvalue_name(target *t, const remote_func *f, uint32_t n, char *name);
 
 /* A string object, cut to `size` - 1; its whole length in `len`. False where there is none. */
 bool remote_string(target *t, uint64_t address, char *out, size_t size, size_t *len);

@@ -61,7 +61,7 @@ void target_close(target *t);
 
 /* The process; of a core file the one it was, or 0. */
 pid_t target_pid(const target *t);
-bool target_is_core(const target *t);
+bool target_is_core(const target *t); /* or a copy (copy.h): nothing moves */
 /* False once the process has ended, also where another has its number by now. */
 bool target_lives(target *t);
 

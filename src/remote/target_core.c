@@ -89,9 +89,10 @@ static size_t read_files(const core *c, uint64_t from, void *to, size_t len) {
         if (f->fd < 0 || from < f->start || from >= f->end) continue;
         uint64_t left = f->end - from;
         size_t n = len < left ? len : (size_t)left;
-        memset(to, 0, n); /* what a mapping has behind the end of its file */
         ssize_t got = pread(f->fd, to, n, (off_t)(f->offset + (from - f->start)));
-        return got > 0 ? n : 0;
+        if (got <= 0) return 0;
+        memset((char *)to + got, 0, n - (size_t)got); /* what a mapping has behind the end of its file */
+        return n;
     }
     return 0;
 }
@@ -317,11 +318,26 @@ static bool core_thread_runs(target *t, pid_t thread, uint64_t *count) {
     return thread_of(t, thread) != NULL;
 }
 
+/* What the core has, or the files that it names. */
 static bool core_touched(target *t, uint64_t from, size_t len) {
-    (void)t;
-    (void)from;
-    (void)len;
-    return true;
+    const core *c = t->own;
+    size_t low = 0, high = c->n_segments; /* to the first that begins behind */
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c->segments[middle].start < from + len) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (size_t i = low; i > 0 && c->segments[i - 1].start + c->segments[i - 1].size > from; i--) {
+        const segment *s = &c->segments[i - 1];
+        if (s->in_file > 0 && s->start + s->in_file > from) return true;
+    }
+    const target_map *m = target_map_at(t, from);
+    for (size_t i = 0; m != NULL && m->path[0] != '\0' && i < c->n_files; i++)
+        if (c->files[i].fd >= 0 && c->files[i].start < from + len && c->files[i].end > from) return true;
+    return false;
 }
 
 static bool core_lives(target *t) {

@@ -162,7 +162,7 @@ static bool live_thread_runs(target *t, pid_t thread, uint64_t *count) {
 /* ---- Stopping one ---- */
 
 #ifdef __x86_64__
-static bool get_regs(pid_t thread, target_regs *regs) {
+bool target_traced_regs(pid_t thread, target_regs *regs) {
     struct user_regs_struct r;
     if (ptrace(PTRACE_GETREGS, thread, NULL, &r) != 0) return false;
     *regs = (target_regs){
@@ -170,7 +170,7 @@ static bool get_regs(pid_t thread, target_regs *regs) {
     return true;
 }
 #else
-static bool get_regs(pid_t thread, target_regs *regs) {
+bool target_traced_regs(pid_t thread, target_regs *regs) {
     (void)thread;
     (void)regs;
     errno = ENOSYS;
@@ -292,7 +292,7 @@ static bool live_stop(target *t, pid_t thread, target_regs *regs) {
     t->stopped_ns = 0;
     bool asked = ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) == 0 || errno == ESRCH;
     bool stands = asked && wait_stopped(t);
-    if (stands && get_regs(thread, regs)) return true;
+    if (stands && target_traced_regs(thread, regs)) return true;
     int reason = errno;
     if (stands) let_go(t);
     calm_down(l);
@@ -312,7 +312,7 @@ static bool live_run_on(target *t, unsigned us, target_regs *regs) {
     nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
     t->stopped_at = target_now_ns();
     if (ptrace(PTRACE_INTERRUPT, l->thread, NULL, NULL) != 0 && errno != ESRCH) return false;
-    return wait_stopped(t) && get_regs(l->thread, regs);
+    return wait_stopped(t) && target_traced_regs(l->thread, regs);
 }
 
 static void live_resume(target *t) {
@@ -347,15 +347,17 @@ static const target_ops LIVE = {.read = live_read,
                                 .close = live_close};
 
 /* Whether memory can be read; the first word of some mapping is as good as any, but one that was never written to would
- * be made for it. */
+ * be made for it: files first. */
 static target_error try_reading(target *t) {
-    for (size_t k = 0; k < 2 * t->n_maps; k++) { /* files first */
-        const target_map *m = &t->maps[k % t->n_maps];
-        uint64_t word;
-        if (!m->readable || m->path[0] == '[' || (m->path[0] == '\0') != (k >= t->n_maps)) continue;
-        if (live_read(t, m->start, &word, sizeof word) == sizeof word) return TARGET_OK;
-        if (errno == EPERM || errno == EACCES) return TARGET_NO_PERMISSION;
-        if (errno == ESRCH) return TARGET_NO_PROCESS;
+    for (int anonymous = 0; anonymous < 2; anonymous++) {
+        for (size_t i = 0; i < t->n_maps; i++) {
+            const target_map *m = &t->maps[i];
+            uint64_t word;
+            if (!m->readable || m->path[0] == '[' || (m->path[0] == '\0') != (anonymous == 1)) continue;
+            if (live_read(t, m->start, &word, sizeof word) == sizeof word) return TARGET_OK;
+            if (errno == EPERM || errno == EACCES) return TARGET_NO_PERMISSION;
+            if (errno == ESRCH) return TARGET_NO_PROCESS;
+        }
     }
     return TARGET_FAILED;
 }

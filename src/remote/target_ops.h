@@ -51,5 +51,7 @@ bool target_add_map(target *t, target_map map);
 /* Read lines of the form of /proc/PID/maps. */
 bool target_read_maps(target *t, const char *path);
 uint64_t target_now_ns(void);
+/* Registers of a thread that stands for its tracer, which we are. False with errno. */
+bool target_traced_regs(pid_t thread, target_regs *regs);
 
 #endif

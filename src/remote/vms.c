@@ -210,12 +210,14 @@ bool remote_find_vms(target *t, remote_vms *found) {
     *found = (remote_vms){0};
     char *chunk = malloc(CHUNK);
     bool ok = chunk != NULL;
-    for (size_t k = 0; ok && k < 2 * n; k++) { /* the large ones last */
-        const target_map *m = &maps[k % n];
-        if (!m->readable || !m->writable || m->shared || strncmp(m->path, "[stack", 6) == 0) continue;
-        uint64_t size = m->end - m->start;
-        if (size > MAPPING_MAX || (size > LARGE) != (k >= n)) continue;
-        ok = scan(t, m, chunk, found);
+    for (int large = 0; large < 2; large++) { /* the large ones last */
+        for (size_t i = 0; ok && i < n; i++) {
+            const target_map *m = &maps[i];
+            uint64_t size = m->end - m->start;
+            if (!m->readable || !m->writable || m->shared || strncmp(m->path, "[stack", 6) == 0) continue;
+            if (size > MAPPING_MAX || (size > LARGE) != (large == 1)) continue;
+            ok = scan(t, m, chunk, found);
+        }
     }
     found->none_readable = found->scanned == 0;
     free(chunk);

@@ -103,12 +103,46 @@ enum {
     VM_TR_STARTINS = 80,
     VM_TR_SZMCODE = 84,
     VM_TR_MCODE = 88,
+    VM_TR_MCLOOP = 96,
     VM_TR_TRACENO = 104,
     VM_TR_LINK = 106,
     VM_TR_ROOT = 108,
+    VM_TR_NEXTROOT = 110,
+    VM_TR_NEXTSIDE = 112,
     VM_TR_LINKTYPE = 116,
     VM_TR_SIZE = 120 /* at least */
 };
+
+/* The heap (lj_obj.h, lj_gc.c, lj_ctype.h): what refers to what, and how large it is. The same in LuaJIT of 2022 and 2026
+ * and in OpenResty's of 2024; src/remote adds the sizes up and compares them with what the VM says it has allocated. */
+enum { VM_TYPE_UPVALUE = 5, VM_TYPE_USERDATA = 12 };
+enum { VM_GC_IS_FIXED = 0x20 }; /* of the colour: never to be collected */
+enum { VM_L_OPENUPVAL = 64, VM_L_ENV = 72 };
+/* Userdata to be finalized, a ring; string table; buffer for strings (SBuf: write position, end, begin). */
+enum { VM_G_MMUDATA = 80, VM_G_STRTAB = 152, VM_G_STRMASK = 160, VM_G_TMPBUF = 200 };
+enum { VM_SBUF_W = 0, VM_SBUF_E = 8, VM_SBUF_B = 16, VM_SBUF_L = 24 };
+/* From cur_L: C types; the array of roots, behind the state of the random generator. It has the names of metamethods,
+ * metatables of the basic types, standard input and output, and since 2023 the FFI's finalizers. */
+enum { VM_CUR_L_CTYPES = 16, VM_CUR_L_ROOTS = 56, VM_ROOT_METATABLES = 14, VM_ROOTS_MAX = 64 };
+enum { VM_CTS_TAB = 0, VM_CTS_TOP = 8, VM_CTS_SIZETAB = 12, VM_CTS_L = 16, VM_CTS_G = 24, VM_CTS_SIZE = 32 };
+enum { VM_CT_INFO = 0, VM_CT_SIZE = 4, VM_CT_BYTES = 24, VM_CT_ATTRIB = 8, VM_CT_KIND_SHIFT = 28 };
+enum { VM_UV_CLOSED = 10, VM_UV_TV = 16, VM_UV_V = 32, VM_UV_BYTES = 48 };
+enum { VM_TAB_COLO = 11, VM_TAB_ARRAY = 16, VM_TAB_NODE = 40, VM_TAB_ASIZE = 48, VM_TAB_HMASK = 52, VM_TAB_BYTES = 64 };
+enum { VM_NODE_VALUE = 0, VM_NODE_KEY = 8, VM_NODE_BYTES = 24 };
+enum { VM_FUNC_NUPVALUES = 11, VM_FUNC_UPVALUES = 40, VM_FUNC_C_UPVALUES = 48 };
+enum { VM_PT_TRACE = 62, VM_PT_NOJIT = 0x08 /* of the flags */ };
+enum { VM_UD_TYPE = 10, VM_UD_ENV = 16, VM_UD_LEN = 24, VM_UD_METATABLE = 32, VM_UD_BYTES = 48 };
+/* A string.buffer lies behind its userdata: SBufExt; its SBuf's L has flags for memory that is not its own. */
+enum {
+    VM_UD_BUFFER = 3,
+    VM_BUF_NOT_OWN = 6,
+    VM_BUF_COW = 32,
+    VM_BUF_DICT_STR = 48,
+    VM_BUF_DICT_MT = 56,
+    VM_BUF_BYTES = 72
+};
+/* cdata of variable length has a head before it: where the allocation begins, extra bytes, length. */
+enum { VM_CD_TYPE = 10, VM_CD_BYTES = 16, VM_CD_IS_VAR = 0x80, VM_CD_VAR_EXTRA = -6, VM_CD_VAR_LEN = -4 };
 
 /* ---- Fields ---- */
 

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "../../src/remote/describe.h"
+#include "../../src/remote/heap.h"
+#include "../../src/remote/jit.h"
 #include "../../src/remote/sample.h"
 #include "take_still.h"
 
@@ -99,6 +101,53 @@ static void read_stills(target *t, remote_vm *vm, remote_sample *sample, unsigne
     }
 }
 
+static void read_jit(copy *c, const remote_vm *vm, unsigned long *results) {
+    heap h;
+    jit_protos protos = {0};
+    jit_penalty penalties[JIT_PENALTIES];
+    static jit_reasons reasons;
+    if (heap_list(&h, c, vm, jit_note_proto, &protos) == HEAP_OK) {
+        jit_sort_protos(&protos);
+        size_t n = jit_read_penalties(&h, &protos, penalties);
+        jit_find_reasons(&h, true, &reasons);
+        for (size_t i = 0; i < n; i++) {
+            remote_func f;
+            results[10] += jit_proto_at(&h, &protos, penalties[i].pc, &f);
+        }
+    }
+    heap_free(&h);
+    free(protos.list);
+}
+
+static void read_heap(target *t, const remote_vm *vm, unsigned long *results) {
+    enum { MOST = 1 << 30 };
+    const copy_options how = {.max_bytes = MOST};
+    const heap_options what = {.top = 5, .ways = 3, .by_held = true, .types = ~0U, .max_bytes = MOST};
+    copy_info info;
+    copy_error error;
+    heap h;
+    static char text[1 << 20];
+    copy *c = copy_take(t, &how, &info, &error);
+    if (c == NULL) return;
+    if (heap_read(&h, c, vm, &what) == HEAP_OK) {
+        results[8]++;
+        for (int i = 0; i < HEAP_TYPES; i++) {
+            for (size_t k = 0; k < h.tops[i].n; k++) {
+                for (size_t w = 0; w < h.tops[i].list[k].n_ways; w++) {
+                    FILE *out = fmemopen(text, sizeof text, "w");
+                    if (out == NULL) continue;
+                    heap_write_way(&h, h.tops[i].list[k].ways[w], out);
+                    fclose(out);
+                    results[9]++;
+                }
+            }
+        }
+    }
+    heap_free(&h);
+    read_jit(c, vm, results);
+    copy_free(c);
+}
+
 static void read_all(const char *path, unsigned long *results) {
     target_error error;
     remote_vms vms;
@@ -114,6 +163,7 @@ static void read_all(const char *path, unsigned long *results) {
             results[3] += remote_sample_vm(t, &vms.list[i], &options, &sample) == SAMPLE_OK;
             remote_each_thread(t, &vms.list[i], 100000, count, &results[5]);
             read_stills(t, &vms.list[i], &sample, results);
+            read_heap(t, &vms.list[i], results);
         }
         remote_free_vms(&vms);
     }
@@ -134,12 +184,12 @@ static unsigned char *read_file(const char *path, size_t *size) {
 
 int main(int argc, char **argv) {
     size_t size;
-    unsigned long results[8] = {0};
+    unsigned long results[11] = {0};
     char path[64] = "/tmp/ljinspect-fuzz.XXXXXX";
     if (argc != 4) return 2;
-    unsigned char *core = read_file(argv[1], &size), *copy = core != NULL ? malloc(size) : NULL;
+    unsigned char *core = read_file(argv[1], &size), *changed = core != NULL ? malloc(size) : NULL;
     int fd = mkstemp(path);
-    if (copy == NULL || fd < 0) return 1;
+    if (changed == NULL || fd < 0) return 1;
     state = strtoull(argv[3], NULL, 10) * 2654435761U + 88172645463325252U;
 
     /* Pages with objects of a type: a header whose type byte is one, behind a pointer of this process. */
@@ -153,10 +203,10 @@ int main(int argc, char **argv) {
         if (objects > 8) pages[n_pages++] = at;
     }
     for (unsigned long round = 0; round < strtoul(argv[2], NULL, 10); round++) {
-        memcpy(copy, core, size);
-        change(copy, size, pages, n_pages, round == 0 ? 0 : 1U << random_number() % 14);
+        memcpy(changed, core, size);
+        change(changed, size, pages, n_pages, round == 0 ? 0 : 1U << random_number() % 14);
         size_t len = round % 50 == 49 ? random_number() % size : size; /* cut short */
-        if (ftruncate(fd, 0) != 0 || pwrite(fd, copy, len, 0) != (ssize_t)len) return 1;
+        if (ftruncate(fd, 0) != 0 || pwrite(fd, changed, len, 0) != (ssize_t)len) return 1;
         alarm(SECONDS_A_ROUND);
         read_all(path, results);
         alarm(0);
@@ -164,9 +214,10 @@ int main(int argc, char **argv) {
     unlink(path);
     close(fd);
     free(core);
-    free(copy);
+    free(changed);
     printf("%lu cores, %lu opened, %lu VMs found, %lu stacks read, %lu frames, %lu threads; of stills %lu stacks, %lu "
-           "frames\n",
-           results[0], results[1], results[2], results[3], results[4], results[5], results[6], results[7]);
-    return results[3] == 0; /* the unchanged core, at least, is understood */
+           "frames; %lu heaps, %lu ways, %lu penalties\n",
+           results[0], results[1], results[2], results[3], results[4], results[5], results[6], results[7], results[8],
+           results[9], results[10]);
+    return results[3] == 0 || results[9] == 0; /* the unchanged core, at least, is understood */
 }

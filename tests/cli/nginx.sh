@@ -64,6 +64,10 @@ check "and for how long" contains "$output" "seconds = 2"
 (for i in $(seq 200); do get "?do=work"; done >"$work/answers") &
 started+=($!)
 "$ljinspect" record -d 3 -F 500 -o "$work/nginx.folded" "$worker" 2>"$work/said"
+bad=0
+for i in $(seq 5); do "$ljinspect" gc --stop "$worker" >"$work/heap" 2>"$work/said" || bad=$((bad + 1)); done
+check "the heap is shown while it works" same 0 "$bad"
+check "with what holds things" grep -q "package.loaded" "$work/heap"
 check "requests are recorded" test -s "$work/nginx.folded"
 output=$("$ljinspect" report "$work/nginx.folded")
 check "with the function that takes the time" contains "$output" "work@"
