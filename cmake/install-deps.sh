@@ -35,10 +35,12 @@ want make "make" has make
 want cmake "CMake, 3.22 or later" recent_cmake
 want pkg-config "pkg-config" has pkg-config
 want luajit "the luajit command, 2.1" has luajit
+want zlib1g-dev "zlib, for the ljinspect command" sh -c 'echo "#include <zlib.h>" | cc -E -'
 want libluajit-5.1-dev "LuaJIT's headers and library, 2.1" pkg-config --exists luajit
 if [ "$level" != demo ]; then
     want g++ "a C++ compiler (tests: the header from C++)" has c++
     want libcmocka-dev "cmocka (tests)" pkg-config --exists cmocka
+    want protobuf-compiler "protoc (tests: profiles for pprof)" has protoc
     want curl "curl (tests with nginx)" has curl
 fi
 if [ "$level" = fuzz ] || [ "$level" = ci ]; then

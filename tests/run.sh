@@ -8,6 +8,7 @@
 #   sources   what cmake/fetch-sources.sh unpacks: the sources of both; the first ARGUMENT is one of them
 #   nm, cxx   a tool of the compiler
 #   chromium  a browser
+#   protoc    the compiler of protocol buffers
 #   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
 # With LJINSPECT_VALGRIND set the program is run by valgrind, and a finding of it is a failure.
 # LJINSPECT_EMULATOR: a command that runs programs of the build, which are another processor's (tests/CMakeLists.txt).
@@ -66,6 +67,10 @@ sources)
 nm) needs_command nm " (Debian: binutils)" ;;
 chromium)
     needs_command chromium " (Debian: chromium)"
+    needs_command luajit " (Debian: luajit)"
+    ;;
+protoc)
+    needs_command protoc " (Debian: protobuf-compiler)"
     needs_command luajit " (Debian: luajit)"
     ;;
 cxx)

@@ -58,10 +58,11 @@ void profile_label(const profile_frame *f, char *out, size_t size);
  * False: no memory. */
 bool profile_sums(const profile *p, uint64_t *self, uint64_t *total);
 
-/* profile_write.c, profile_html.c. False with errno. */
+/* profile_write.c, profile_html.c, profile_pprof.c. False with errno; ENOTSUP where the build cannot. */
 bool profile_write_folded(const profile *p, FILE *out);
 bool profile_write_speedscope(const profile *p, FILE *out);
 bool profile_write_html(const profile *p, FILE *out);
+bool profile_write_pprof(const profile *p, FILE *out);
 /* Read folded stacks, those of others included. False with a sentence in `why`. */
 bool profile_read_folded(profile *p, FILE *in, const char **why);
 

@@ -22,6 +22,7 @@ static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
                            "  -o, --output=FILE       may be repeated; the name's end says what it is:\n"
                            "                          .html    a flame graph, to be opened in a browser\n"
                            "                          .json    for https://www.speedscope.app\n"
+                           "                          .pb.gz, .pprof   for pprof\n"
                            "                          others   folded stacks: flamegraph.pl, ljinspect report\n"
                            "                          default: ljinspect-PID.html and ljinspect-PID.folded\n"
                            "  -b, --backend=NAME      ebpf: the kernel takes the samples, nothing is stopped;\n"
@@ -116,6 +117,10 @@ static bool ends_with(const char *text, const char *end) {
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+static bool is_pprof(const char *path) {
+    return ends_with(path, ".pb.gz") || ends_with(path, ".pprof");
+}
+
 /* A file is written beside its place and moved there when it is whole, so that what was there stays until then; a link
  * there is replaced, not followed. What is no plain file, and a link that was asked for, is written to as it is. */
 static FILE *open_output(const char *path, bool asked, char **beside) {
@@ -143,6 +148,7 @@ static int write_output(const profile *p, const char *path, bool asked) {
     }
     bool ok = ends_with(path, ".html")   ? profile_write_html(p, out)
               : ends_with(path, ".json") ? profile_write_speedscope(p, out)
+              : is_pprof(path)           ? profile_write_pprof(p, out)
                                          : profile_write_folded(p, out);
     int reason = errno;
     if (fclose(out) != 0) {
