@@ -56,6 +56,8 @@ bench: all
 	@cmake --build $(BUILD) --parallel $(JOBS) --target bench_hits >/dev/null
 	@$(BENCH) luajit tests/bench/run.lua
 	@$(BENCH) $(BUILD)/tests/bench_hits
+	@cmake --build $(BUILD) --parallel $(JOBS) --target bench_logpoints >/dev/null
+	@$(BENCH) $(BUILD)/tests/bench_logpoints
 	@$(BENCH) luajit tests/bench/arming.lua
 	@if cmake --build $(BUILD) --target help | grep -w bench_opening >/dev/null; then \
 	    cmake --build $(BUILD) --parallel $(JOBS) --target bench_opening >/dev/null && $(BENCH) $(BUILD)/tests/bench_opening; \

@@ -1,21 +1,20 @@
 #include "breakpoint.h"
 
 #include <lauxlib.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "hooks.h"
+#include "render.h"
 
-enum {
-    TEXT_MAX = 16 * 1024, /* what one hit prints at most */
-    NAMES_MAX = 60,       /* locals, upvalues and varargs, each */
-    STRING_MAX = 200,     /* characters of a string */
-    FIELDS_MAX = 8        /* fields of a table; tables in it are named only */
-};
+enum { NAMES_MAX = 60 }; /* locals, upvalues and varargs, each */
+
+/* Tables in tables are named only. */
+static const render_limits limits = {.depth = 1, .entries = 8, .string = 200, .bytes = 16 * 1024};
 
 /* One FILE:LINE in this process. VMs come and go, threads have one each; this is what counts hits across them. Never
  * freed: there are as many as the user has named. */
@@ -24,6 +23,7 @@ typedef struct breakpoint {
     char *file;
     int line;
     unsigned limit; /* 0: none */
+    mask_list masks;
     atomic_uint hits;
     atomic_bool looked;    /* whether its line has code, when its file was loaded */
     atomic_bool explained; /* that it has none */
@@ -31,168 +31,58 @@ typedef struct breakpoint {
 
 static _Atomic(breakpoint *) all; /* grows at its head. No lock: another thread may fork at any time */
 
-/* ---- Text: what does not fit is cut ---- */
+/* ---- A hit: names of the program's are put on one line, so that none forges another ---- */
 
-typedef struct text {
-    char bytes[TEXT_MAX];
-    size_t len;
-    bool cut;
-} text;
-
-static void add(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(text *t, const char *format, ...) {
-    size_t room = sizeof t->bytes - t->len;
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(t->bytes + t->len, room, format, args);
-    va_end(args);
-    if (n >= 0 && (size_t)n < room)
-        t->len += (size_t)n;
-    else
-        t->cut = true;
+static void put_line(outbuf *o, const char *text) {
+    out_line(o, text, strlen(text));
 }
 
-/* Control characters are escaped, so that a value forges no line and drives no terminal. */
-static void add_escaped(text *t, const char *s, size_t len, bool quoted) {
-    for (size_t i = 0; i < len && i < STRING_MAX; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c == '\n')
-            add(t, "\\n");
-        else if (quoted && (c == '"' || c == '\\'))
-            add(t, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            add(t, "\\x%02x", (unsigned)c);
-        else
-            add(t, "%c", c);
-    }
+/* The value on top of the stack, which is popped, as one line. */
+static void put_value(render *r, const char *name, const char *what) {
+    out_text(r->out, "    ");
+    put_line(r->out, name);
+    out_text(r->out, what);
+    out_text(r->out, " = ");
+    render_value(r, -1, name);
+    out_char(r->out, '\n');
+    lua_pop(r->L, 1);
 }
 
-/* A chunk's name is whatever the program has given it. */
-static void add_name(text *t, const char *name) {
-    add_escaped(t, name, strlen(name), false);
-}
-
-/* ---- Values, without metamethods ---- */
-
-static void add_function(text *t, lua_State *L, int index) {
-    lua_Debug ar;
-    lua_pushvalue(L, index);
-    lua_getinfo(L, ">S", &ar);
-    if (strcmp(ar.what, "C") == 0) {
-        add(t, "function (C)");
-        return;
-    }
-    add(t, "function ");
-    add_name(t, ar.short_src);
-    add(t, ":%d", ar.linedefined);
-}
-
-static void add_value(text *t, lua_State *L, int index, bool inner);
-
-/* Its first fields in the order of lua_next. */
-static void add_table(text *t, lua_State *L, int index) {
-    int n = 0;
-    add(t, "{");
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
-        int value = lua_gettop(L), key = value - 1;
-        if (n > 0) add(t, ", ");
-        if (n++ == FIELDS_MAX) {
-            add(t, "...");
-            lua_pop(L, 2);
-            break;
-        }
-        if (lua_type(L, key) == LUA_TSTRING) {
-            size_t len;
-            const char *name = lua_tolstring(L, key, &len);
-            add_escaped(t, name, len, false);
-            add(t, " = ");
-        } else if (lua_type(L, key) != LUA_TNUMBER || lua_tonumber(L, key) != n) {
-            add(t, "[");
-            add_value(t, L, key, true);
-            add(t, "] = ");
-        }
-        add_value(t, L, value, true);
-    }
-    add(t, "}");
-}
-
-/* The value at the absolute index; `inner`: a field of a table. */
-static void add_value(text *t, lua_State *L, int index, bool inner) {
-    size_t len;
-    const char *s;
-    switch (lua_type(L, index)) {
-    case LUA_TNIL: add(t, "nil"); break;
-    case LUA_TBOOLEAN: add(t, lua_toboolean(L, index) ? "true" : "false"); break;
-    case LUA_TNUMBER: add(t, LUA_NUMBER_FMT, lua_tonumber(L, index)); break;
-    case LUA_TSTRING:
-        s = lua_tolstring(L, index, &len);
-        add(t, "\"");
-        add_escaped(t, s, len, true);
-        add(t, "\"");
-        if (len > STRING_MAX) add(t, "... (%zu bytes)", len);
-        break;
-    case LUA_TFUNCTION: add_function(t, L, index); break;
-    case LUA_TTABLE:
-        if (!inner) {
-            add_table(t, L, index);
-            break;
-        }
-        /* fall through */
-    default: add(t, "%s: %p", luaL_typename(L, index), lua_topointer(L, index));
-    }
-}
-
-/* The value on top of L, which is popped. */
-static void add_named(text *t, lua_State *L, const char *name) {
-    add(t, "    %s = ", name);
-    add_value(t, L, lua_gettop(L), false);
-    add(t, "\n");
-    lua_pop(L, 1);
-}
-
-/* ---- A hit ---- */
-
-static void add_locals(text *t, ljinspect_hit *hit) {
-    lua_State *L = ljinspect_hit_state(hit);
+static void put_locals(render *r, ljinspect_hit *hit) {
     const char *name;
     for (int i = 1; i <= NAMES_MAX && (name = ljinspect_hit_local_at(hit, i)) != NULL; i++) {
         if (name[0] != '(')
-            add_named(t, L, name);
+            put_value(r, name, "");
         else
-            lua_pop(L, 1);
+            lua_pop(r->L, 1);
     }
     for (int i = 1; i <= NAMES_MAX && ljinspect_hit_vararg(hit, i); i++) {
         char vararg[32];
         snprintf(vararg, sizeof vararg, "... (%d)", i);
-        add_named(t, L, vararg);
+        put_value(r, vararg, "");
     }
 }
 
-static void add_upvalues(text *t, ljinspect_hit *hit) {
-    lua_State *L = ljinspect_hit_state(hit);
+static void put_upvalues(render *r, ljinspect_hit *hit) {
     const char *name;
     for (int i = 1; i <= NAMES_MAX && (name = ljinspect_hit_upvalue_at(hit, i)) != NULL; i++) {
-        if (name[0] != '(' && name[0] != '\0' && !lua_isfunction(L, -1)) {
-            char upvalue[128];
-            snprintf(upvalue, sizeof upvalue, "%s (upvalue)", name);
-            add_named(t, L, upvalue);
-        } else {
-            lua_pop(L, 1);
-        }
+        if (name[0] != '(' && name[0] != '\0' && !lua_isfunction(r->L, -1))
+            put_value(r, name, " (upvalue)");
+        else
+            lua_pop(r->L, 1);
     }
 }
 
-static void add_stack(text *t, lua_State *L) {
+static void put_stack(outbuf *o, lua_State *L) {
     luaL_traceback(L, L, NULL, 1); /* level 0 is the filter */
     const char *line = lua_tostring(L, -1);
     for (const char *end; line != NULL && *line != '\0'; line = *end != '\0' ? end + 1 : end) {
         end = strchr(line, '\n');
         if (end == NULL) end = line + strlen(line);
-        add(t, "    ");
-        if (*line == '\t') add(t, "  "), line++;
-        add_escaped(t, line, (size_t)(end - line), false);
-        add(t, "\n");
+        out_text(o, "    ");
+        if (*line == '\t') out_text(o, "  "), line++;
+        out_line(o, line, (size_t)(end - line));
+        out_char(o, '\n');
     }
     lua_pop(L, 1);
 }
@@ -201,23 +91,28 @@ static int show(ljinspect_hit *hit, void *userdata) {
     breakpoint *b = userdata;
     lua_State *L = ljinspect_hit_state(hit);
     lua_Debug ar;
-    char name[LUA_IDSIZE + 256] = "?";
+    char name[LUA_IDSIZE + 256] = "?", head[64];
     unsigned hits = atomic_fetch_add(&b->hits, 1) + 1;
     if (b->limit != 0 && hits > b->limit) return LJINSPECT_REMOVE; /* another VM had the last one */
     bool last = hits == b->limit;
 
-    text *t = lua_newuserdata(L, sizeof *t);
-    t->len = 0;
-    t->cut = false;
+    outbuf *o = &context_at(L)->line; /* no line of a hook in table form is on its way now */
+    render r = {.L = L, .out = o, .limits = &limits, .masks = &b->masks};
+    out_clear(o);
+    out_text(o, "ljinspect: breakpoint ");
+    put_line(o, b->file);
+    snprintf(head, sizeof head, ":%d, hit %u: ", b->line, hits);
+    out_text(o, head);
     if (ljinspect_hit_frame(hit, "nSl", &ar)) ljinspect_getname(L, &ar, name, sizeof name);
-    add(t, "ljinspect: breakpoint %s:%d, hit %u: ", b->file, b->line, hits);
-    add_name(t, name);
-    add(t, "\n");
-    add_locals(t, hit);
-    add_upvalues(t, hit);
-    add_stack(t, L);
-    if (t->cut) fputs("ljinspect: the following is cut, it is too long\n", stderr);
-    fwrite(t->bytes, 1, t->len, stderr);
+    put_line(o, name);
+    out_char(o, '\n');
+    put_locals(&r, hit);
+    put_upvalues(&r, hit);
+    put_stack(o, L);
+    if (o->failed)
+        fprintf(stderr, "ljinspect: breakpoint %s:%d, hit %u: no memory to show it\n", b->file, b->line, hits);
+    else
+        fwrite(o->data, 1, o->len, stderr);
     if (last)
         fprintf(stderr, "ljinspect: breakpoint %s:%d removed after %u hit%s\n", b->file, b->line, hits,
                 hits == 1 ? "" : "s");
@@ -242,10 +137,12 @@ static breakpoint *find_or_make(const char *file, int line, unsigned limit) {
     b->limit = limit;
     b->next = first;
     breakpoint *same = NULL;
-    while (b->file != NULL && same == NULL) {
+    bool made = b->file != NULL && mask_init(&b->masks);
+    while (made && same == NULL) {
         if (atomic_compare_exchange_strong(&all, &b->next, b)) return b;
         same = search(b->next, first, file, line); /* another thread was faster, perhaps with the same */
     }
+    if (made) mask_free(&b->masks);
     free(b->file);
     free(b);
     return same;
@@ -255,8 +152,8 @@ int breakpoint_set(lua_State *L, const char *file, int line, int hits) {
     breakpoint *b = find_or_make(file, line, (unsigned)hits);
     if (b == NULL) return LJINSPECT_ERR_NOMEM;
     if (b->limit != 0 && atomic_load(&b->hits) >= b->limit) return 0; /* all were shown */
-    const ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = show, .userdata = b, .lasting = 1};
-    int64_t id = ljinspect_set_hook(L, file, line, 0, &filter);
+    const ljinspect_filter shows = {.kind = LJINSPECT_FILTER_C, .call = show, .userdata = b, .lasting = 1};
+    int64_t id = ljinspect_set_hook(L, file, line, 0, &shows);
     return id < 0 ? (int)id : 0;
 }
 

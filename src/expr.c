@@ -224,12 +224,12 @@ int expr_quick(const expr *e, const resolver *r, context *c, lua_State *L) {
 }
 
 void expr_eval(const expr *e, const resolver *r, const resolve_frame *f) {
-    int status, n = push_call(e, r, f, &status);
+    int status = 0, n = push_call(e, r, f, &status);
     if (n < 0) lua_error(f->L);
     lua_call(f->L, n, 1);
 }
 
 int expr_try(const expr *e, const resolver *r, const resolve_frame *f) {
-    int status, n = push_call(e, r, f, &status);
+    int status = 0, n = push_call(e, r, f, &status);
     return n < 0 ? status : lua_pcall(f->L, n, 1, 0);
 }

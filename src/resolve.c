@@ -179,8 +179,6 @@ static bool push_global(const resolve_frame *f, const char *name) {
             lua_replace(L, table);
             lua_settop(L, table);
             if (!found) continue;
-        } else {
-            found = true;
         }
         lua_replace(L, top + 1);
         lua_settop(L, top + 1);

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "context.h"
+#include "hook_mark.h"
 #include "ticks.h"
 
 enum { INSTRUCTIONS = 1000 };
@@ -15,8 +16,10 @@ static void tick(lua_State *L, lua_Debug *ar) {
     int grown_mb = (lua_gc(L, LUA_GCCOUNT, 0) - l->memory_kb) / 1024;
     bool late = ticks_now() > l->deadline;
     if (!l->spent && !late && grown_mb <= TIME_LIMIT_MEMORY_MB) return;
-    /* A pcall of the filter's own may catch the error: the instruction after it raises it again. */
+    /* A pcall of the filter's own may catch the error: the instruction after it raises it again. So do those of an
+     * error handler: without memory for that, one that does not end is not interrupted. */
     if (!l->spent) lua_sethook(L, tick, LUA_MASKCOUNT, 1);
+    (void)hook_unmark(L);
     l->spent = true;
     if (late) luaL_error(L, "interrupted: ran longer than %f ms", (lua_Number)l->ms);
     luaL_error(L, "interrupted: took more than %d MB of memory", (int)TIME_LIMIT_MEMORY_MB);

@@ -1,6 +1,7 @@
 #include "hold.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -11,6 +12,57 @@
 
 /* A thread that wants a processor may have to wait for one, on a busy machine; one that is in the kernel, for anything. */
 enum { THREADS_MAX = 65536, ROUNDS_MAX = 100, PATIENCE_NS = 200000000, PATIENCE_RUNS_NS = 1000000000 };
+
+/*
+ * Threads that have not come out of the kernel when the others go on: they stand as soon as they do, which may be long after,
+ * while the copy is worked on. SIGCHLD tells of it, and lets them go.
+ */
+enum { LATE_MAX = 256 };
+static volatile pid_t late[LATE_MAX];
+
+/* Let a thread go that stands by now. False: it does not yet, or was killed and has not been waited for. */
+static bool went(pid_t id) {
+    int status;
+    pid_t got = waitpid(id, &status, __WALL | WNOHANG);
+    if (got == 0 || (got < 0 && errno == EINTR)) return false;
+    if (got < 0 || !WIFSTOPPED(status)) return true;
+    void *signal;
+    /* With an event it stands because of us; else a signal is about to be delivered. */
+    uint64_t number = status >> 16 == 0 ? (uint64_t)WSTOPSIG(status) : 0;
+    memcpy(&signal, &number, sizeof signal);
+    return ptrace(PTRACE_DETACH, id, NULL, signal) == 0 || errno != ESRCH;
+}
+
+static void let_late_go(int number) {
+    int kept = errno;
+    (void)number;
+    for (size_t i = 0; i < LATE_MAX; i++)
+        if (late[i] != 0 && went(late[i])) late[i] = 0;
+    errno = kept;
+}
+
+/* Signals are blocked meanwhile. More of them than there is room for stand until this process ends. */
+static void leave_late(const hold *h) {
+    const struct sigaction action = {.sa_handler = let_late_go, .sa_flags = SA_RESTART};
+    size_t n = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->threads[i].stands || h->threads[i].id == 0) continue;
+        while (n < LATE_MAX && late[n] != 0) n++;
+        if (n < LATE_MAX) late[n] = h->threads[i].id;
+    }
+    sigaction(SIGCHLD, &action, NULL);
+    let_late_go(0); /* it may have happened before the handler was there */
+}
+
+/* Whether a thread is still ours from a hold before; it is no late one any more. Signals are blocked. */
+static bool was_late(pid_t id) {
+    for (size_t i = 0; i < LATE_MAX; i++) {
+        if (late[i] != id) continue;
+        late[i] = 0;
+        return true;
+    }
+    return false;
+}
 
 static bool is_held(const hold *h, pid_t id) {
     for (size_t i = h->n; i-- > 0;)
@@ -36,7 +88,7 @@ static int seize_new(hold *h, target *t, pid_t *ids) {
     int new = 0;
     for (size_t i = 0; i < n; i++) {
         if (is_held(h, ids[i])) continue;
-        if (ptrace(PTRACE_SEIZE, ids[i], NULL, NULL) != 0) {
+        if (!was_late(ids[i]) && ptrace(PTRACE_SEIZE, ids[i], NULL, NULL) != 0) {
             int reason = errno;
             uint64_t sp, ip;
             if (reason == ESRCH || target_thread(t, ids[i], &sp, &ip) == THREAD_GONE) continue;
@@ -126,19 +178,20 @@ static void let_go(held_thread *th) {
     void *signal;
     uint64_t number = (uint64_t)th->signal;
     memcpy(&signal, &number, sizeof signal);
-    if (ptrace(PTRACE_DETACH, th->id, NULL, signal) == 0) th->id = 0; /* else it was killed meanwhile */
+    th->stands = false;
+    if (ptrace(PTRACE_DETACH, th->id, NULL, signal) == 0) th->id = 0; /* else it was killed: it is to be waited for */
 }
 
-/* What is still ours: threads that come out of the kernel only now, and those that were killed while they stood, of whose
- * end others do not hear before we have waited for them. */
-static void wait_left(hold *h) {
-    const uint64_t until = target_now_ns() + PATIENCE_NS;
+/* Threads that were killed while they stood, of which whoever started them does not hear before we do, and late ones. */
+static void wait_ended(hold *h) {
+    uint64_t until = target_now_ns() + PATIENCE_NS;
     for (size_t i = 0; i < h->n; i++) {
         held_thread *th = &h->threads[i];
-        th->stands = false;
-        while (th->id != 0 && !wait_for(th) && target_now_ns() < until)
+        while (!th->stands && th->id != 0) {
+            if (went(th->id)) th->id = 0;
+            if (th->id == 0 || target_now_ns() > until) break;
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        if (th->stands) let_go(th);
+        }
     }
 }
 
@@ -146,7 +199,8 @@ uint64_t hold_end(hold *h) {
     for (size_t i = 0; i < h->n; i++)
         if (h->threads[i].stands) let_go(&h->threads[i]);
     uint64_t ns = target_now_ns() - h->since_ns;
-    wait_left(h);
+    wait_ended(h);
+    leave_late(h);
     sigprocmask(SIG_SETMASK, &h->mask, NULL);
     free(h->threads);
     *h = (hold){0};

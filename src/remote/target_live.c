@@ -347,15 +347,17 @@ static const target_ops LIVE = {.read = live_read,
                                 .close = live_close};
 
 /* Whether memory can be read; the first word of some mapping is as good as any, but one that was never written to would
- * be made for it. */
+ * be made for it: files first. */
 static target_error try_reading(target *t) {
-    for (size_t k = 0; k < 2 * t->n_maps; k++) { /* files first */
-        const target_map *m = &t->maps[k % t->n_maps];
-        uint64_t word;
-        if (!m->readable || m->path[0] == '[' || (m->path[0] == '\0') != (k >= t->n_maps)) continue;
-        if (live_read(t, m->start, &word, sizeof word) == sizeof word) return TARGET_OK;
-        if (errno == EPERM || errno == EACCES) return TARGET_NO_PERMISSION;
-        if (errno == ESRCH) return TARGET_NO_PROCESS;
+    for (int anonymous = 0; anonymous < 2; anonymous++) {
+        for (size_t i = 0; i < t->n_maps; i++) {
+            const target_map *m = &t->maps[i];
+            uint64_t word;
+            if (!m->readable || m->path[0] == '[' || (m->path[0] == '\0') != (anonymous == 1)) continue;
+            if (live_read(t, m->start, &word, sizeof word) == sizeof word) return TARGET_OK;
+            if (errno == EPERM || errno == EACCES) return TARGET_NO_PERMISSION;
+            if (errno == ESRCH) return TARGET_NO_PROCESS;
+        }
     }
     return TARGET_FAILED;
 }

@@ -131,11 +131,23 @@ static void find_version(target *t, remote_vm *vm, const remote_vms *found) {
 
 /* ---- All VMs ---- */
 
+static bool leads_back(target *t, const remote_vm *vm) {
+    uint64_t main;
+    return target_u64(t, vm->g + VM_G_MAINTHREF, &main) && main == vm->main;
+}
+
 static bool add_vm(target *t, remote_vms *found, uint64_t main, uint64_t g) {
+    enum { TRIES = 5 };
     remote_vm vm = {.main = main, .g = g};
     remote_thread thread;
-    bool like = false;
-    if (!check_global(t, &vm, &like) || !remote_read_thread(t, &vm, main, &thread)) {
+    bool like = false, sound = false;
+    /* The coroutine that runs may have ended, and others be where it was, between two reads. */
+    for (int i = 0; i < TRIES && !sound; i++) {
+        if (i > 0) target_forget(t);
+        sound = check_global(t, &vm, &like) && remote_read_thread(t, &vm, main, &thread);
+        if (!sound && !leads_back(t, &vm)) break;
+    }
+    if (!sound) {
         found->unknown += like;
         return true;
     }
@@ -210,12 +222,14 @@ bool remote_find_vms(target *t, remote_vms *found) {
     *found = (remote_vms){0};
     char *chunk = malloc(CHUNK);
     bool ok = chunk != NULL;
-    for (size_t k = 0; ok && k < 2 * n; k++) { /* the large ones last */
-        const target_map *m = &maps[k % n];
-        if (!m->readable || !m->writable || m->shared || strncmp(m->path, "[stack", 6) == 0) continue;
-        uint64_t size = m->end - m->start;
-        if (size > MAPPING_MAX || (size > LARGE) != (k >= n)) continue;
-        ok = scan(t, m, chunk, found);
+    for (int large = 0; large < 2; large++) { /* the large ones last */
+        for (size_t i = 0; ok && i < n; i++) {
+            const target_map *m = &maps[i];
+            uint64_t size = m->end - m->start;
+            if (!m->readable || !m->writable || m->shared || strncmp(m->path, "[stack", 6) == 0) continue;
+            if (size > MAPPING_MAX || (size > LARGE) != (large == 1)) continue;
+            ok = scan(t, m, chunk, found);
+        }
     }
     found->none_readable = found->scanned == 0;
     free(chunk);

@@ -77,7 +77,7 @@ static const word INSHOOK[] = {
 };
 enum { INSHOOK_LEN = sizeof(INSHOOK) / sizeof(INSHOOK[0]) };
 
-_Static_assert(VM_HOOK_ACTIVE == 1 << 4 && LUA_MASKLINE == 1 << 2 && LUA_MASKCOUNT == 1 << 3, "bits tested above");
+_Static_assert(VM_HOOK_ACTIVE == 0x10 && LUA_MASKLINE == 4 && LUA_MASKCOUNT == 8, "bits tested above");
 
 bool vm_decode_inshook(vm_layout *lay, uintptr_t code) {
     uint32_t copy[BEFORE + 1 + INSHOOK_LEN];

@@ -185,6 +185,8 @@ for what, message in pairs {
     ["(function() for i = 1, 1/0 do end end)()"] = "ran longer than 30 ms",
     ["(function() repeat pcall(error) until false end)()"] = "ran longer than 30 ms",
     ["(function() while true do pcall(function() while true do end end) end end)()"] = "ran longer than 30 ms",
+    ["(function() while true do xpcall(error, function() while true do end end) end end)()"] = "ran longer than 30 ms",
+    ["(function() local function spin() while true do end end while true do xpcall(spin, spin) end end)()"] = "ran longer than 30 ms",
     ["(function() local function f() return f() end return f() end)()"] = "ran longer than 30 ms",
     ["(function() local t = {} while true do t[#t + 1] = {} end end)()"] = "interrupted: ",
     ["(function() local s = 'x' while true do s = s .. s end end)()"] = ".",

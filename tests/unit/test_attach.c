@@ -157,7 +157,16 @@ static void what_is_shown_forges_no_line(void **state) {
               "=x\nljinspect: forged.lua");
     assert_null(strstr(shown(f), "\nljinspect: forged"));
     assert_shown(f, "    s = \"a\\nb\\x1b[1m\\\"\"\n");
-    assert_shown(f, "k\\nl = \"v\\x0d\"");
+    assert_shown(f, "[\"k\\nl\"]=\"v\\x0d\"");
+}
+
+static void what_goes_by_a_secret_name_is_not_shown(void **state) {
+    fixture *f = *state;
+    assert_int_equal(attach(f->L, "secrets.lua:2", 0, NULL), 0);
+    run_named(f->L, "local session_token, t = 'abc123', {Password = 'abc123', user = 'u'}\n return\n", "@secrets.lua");
+    assert_shown(f, "    session_token = <string, masked>\n");
+    assert_shown(f, "Password=<string, masked>");
+    assert_null(strstr(shown(f), "abc123"));
 }
 
 static void much_is_cut(void **state) {
@@ -167,7 +176,7 @@ static void much_is_cut(void **state) {
               "local big, t = ('x'):rep(5000), {} for i = 1, 60 do t[i] = ('y'):rep(500) end\n"
               "local function f(...)\n return end f(big, unpack(t))\n",
               "@much.lua");
-    assert_shown(f, "... (5000 bytes)");
+    assert_shown(f, "xxx\"...\n");
     assert_true(strlen(shown(f)) < 20000);
 }
 
@@ -180,7 +189,7 @@ static void no_metamethod_runs(void **state) {
               "local u = newproxy(true) getmetatable(u).__tostring = bad getmetatable(u).__index = bad\n"
               "return\n",
               "@meta.lua");
-    assert_shown(f, "    t = {x = 1}\n");
+    assert_shown(f, "    t = {x=1}\n");
     assert_shown(f, "    u = userdata: ");
 }
 
@@ -404,6 +413,7 @@ int main(void) {
         TEST(a_hit_shows_locals_and_the_stack),
         TEST(hits_are_counted_across_vms),
         TEST(what_is_shown_forges_no_line),
+        TEST(what_goes_by_a_secret_name_is_not_shown),
         TEST(much_is_cut),
         TEST(no_metamethod_runs),
         TEST(what_cannot_be_read_is_an_error),
