@@ -28,6 +28,8 @@ static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
                            "  -b, --backend=NAME      ebpf: the kernel takes the samples, nothing is stopped;\n"
                            "                          ptrace: each sample stops one thread of the process for some\n"
                            "                          ten microseconds; auto, the default: ebpf where that may be\n"
+                           "      --off-cpu           where Lua code waits, instead of where it runs; nothing is\n"
+                           "                          stopped for it\n"
                            "  -h, --help              print this\n"
                            "\n"
                            "Functions that compiled code has inlined are shown, too. A sample that contradicts itself\n"
@@ -45,6 +47,7 @@ typedef struct request {
     const char *outputs[OUTPUTS_MAX];
     size_t n_outputs;
     const sampler_kind *kind; /* NULL: the best that works */
+    bool waiting;             /* is asked for, not what is on a processor */
     pid_t pid;
 } request;
 
@@ -184,14 +187,15 @@ static int write_outputs(const profile *p, const request *q) {
 /* What the samples tell, unless there are none. */
 static int finish(profile *p, const recorder_counts *c, const request *q, double seconds) {
     snprintf(p->title, sizeof p->title,
-             "ljinspect: process %d, %.1f s on %u Hz, %" PRIu64 " samples, %" PRIu64 " inconsistent", (int)q->pid,
-             seconds, q->hz, c->good, c->inconsistent);
+             "ljinspect: process %d, %s%.1f s on %u Hz, %" PRIu64 " samples, %" PRIu64 " inconsistent", (int)q->pid,
+             q->waiting ? "waiting, " : "", seconds, q->hz, c->good, c->inconsistent);
     if (c->no_line > 0 || c->cut > 0)
         fprintf(stderr,
                 "ljinspect: of the samples, %" PRIu64 " in compiled code without a line, %" PRIu64
                 " too deep to be whole\n",
                 c->no_line, c->cut);
-    if (c->good == 0) return cli_fail(CLI_FAILED, "no sample: no Lua code was on a processor");
+    if (c->good == 0)
+        return cli_fail(CLI_FAILED, "no sample: no Lua code %s", q->waiting ? "waited" : "was on a processor");
     return write_outputs(p, q);
 }
 
@@ -235,10 +239,13 @@ static bool number(const char *text, double low, double high, double *value) {
 
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, request *q) {
-    static const struct option options[] = {
-        {"duration", required_argument, NULL, 'd'}, {"frequency", required_argument, NULL, 'F'},
-        {"output", required_argument, NULL, 'o'},   {"backend", required_argument, NULL, 'b'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"duration", required_argument, NULL, 'd'},
+                                            {"frequency", required_argument, NULL, 'F'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"backend", required_argument, NULL, 'b'},
+                                            {"off-cpu", no_argument, NULL, 'w'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "d:F:o:b:h", options, NULL)) != -1;) {
         double value;
         switch (option) {
@@ -262,10 +269,13 @@ static int read_options(int argc, char **argv, request *q) {
             if (q->kind == NULL && strcmp(optarg, "auto") != 0)
                 return cli_fail(CLI_USAGE, "-b %s: ebpf, ptrace or auto expected", optarg);
             break;
+        case 'w': q->waiting = true; break;
         case 'h': fputs(HELP, stdout); return 0;
         default: return usage();
         }
     }
+    if (q->waiting && q->kind != NULL) return cli_fail(CLI_USAGE, "--off-cpu goes without --backend");
+    if (q->waiting) q->kind = &SAMPLER_WAITING;
     if (argc != optind + 1) return usage();
     q->pid = attach_pid(argv[optind]);
     return q->pid != 0 ? -1 : cli_fail(CLI_USAGE, "%s: a process id expected", argv[optind]);

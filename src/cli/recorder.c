@@ -152,14 +152,16 @@ static sample_result note(recorder *r, sample_result result, const remote_sample
     case SAMPLE_OK: return add(r, s);
     case SAMPLE_IDLE: r->counts.outside++; break;
     case SAMPLE_OFF_CPU: r->counts.waiting++; break;
+    case SAMPLE_ON_CPU: r->counts.running++; break;
     case SAMPLE_INCONSISTENT: r->counts.inconsistent++; break;
     default: break;
     }
     return result;
 }
 
-sample_result recorder_sample(recorder *r, target *t, remote_vm *vm, remote_sample *s) {
-    const sample_options options = {.max_frames = DEPTH_MAX, .only_on_cpu = true, .look = look, .arg = r};
+sample_result recorder_sample(recorder *r, target *t, remote_vm *vm, bool waits, remote_sample *s) {
+    const sample_options options = {
+        .max_frames = DEPTH_MAX, .only_on_cpu = !waits, .only_waiting = waits, .look = look, .arg = r};
     sample_result result = remote_sample_vm(t, vm, &options, s);
     r->counts.stopped_ns += s->stopped_ns;
     if (s->stopped_ns > r->counts.longest_ns) r->counts.longest_ns = s->stopped_ns;

@@ -1,5 +1,6 @@
 /*
- * How record comes by its samples: by stopping threads (ptrace), or from the kernel, which stops nothing (eBPF).
+ * How record comes by its samples: by stopping threads (ptrace), or from the kernel, which stops nothing (eBPF). Threads that
+ * wait are read as they are.
  */
 #ifndef LJINSPECT_CLI_SAMPLER_H
 #define LJINSPECT_CLI_SAMPLER_H
@@ -31,6 +32,7 @@ typedef struct sampler_kind {
 
 extern const sampler_kind SAMPLER_PTRACE;
 extern const sampler_kind SAMPLER_EBPF;
+extern const sampler_kind SAMPLER_WAITING; /* where time is spent waiting */
 
 double sampler_now(void); /* seconds, by a clock that only goes forward */
 

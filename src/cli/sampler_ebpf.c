@@ -221,7 +221,6 @@ static int on_still(void *context, void *record, size_t size) {
         return 0;
     }
     sample_result result = recorder_still(s->r, s->t, &s->vms->list[s->still.vm], &s->still, &s->sample);
-    if (result == SAMPLE_GONE) recorder_count_others(s->r, 0, 1);
     if (result != SAMPLE_NO_MEMORY) return 0;
     s->failed = result;
     return -ENOMEM;

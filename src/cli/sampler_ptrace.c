@@ -1,4 +1,7 @@
-/* Each sample stops one thread for some ten microseconds. */
+/*
+ * At each beat each VM is looked at. A thread that runs is stopped for some ten microseconds; one that waits, where those
+ * are asked for, is read as it is.
+ */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@ struct sampler {
     recorder *r;
     remote_sample *samples; /* one of each VM */
     double period, next;
+    bool waiting;
     unsigned seed;
 };
 
@@ -29,7 +33,7 @@ static void ptrace_free(sampler *s) {
     free(s);
 }
 
-static sampler *ptrace_start(target *t, remote_vms *vms, recorder *r, unsigned hz, sampler_refusal *no) {
+static sampler *start(target *t, remote_vms *vms, recorder *r, unsigned hz, bool waiting, sampler_refusal *no) {
     sampler *s = calloc(1, sizeof *s);
     if (s != NULL) {
         *s = (sampler){.t = t,
@@ -38,12 +42,21 @@ static sampler *ptrace_start(target *t, remote_vms *vms, recorder *r, unsigned h
                        .samples = calloc(vms->n, sizeof *s->samples),
                        .period = 1.0 / hz,
                        .next = sampler_now(),
+                       .waiting = waiting,
                        .seed = (unsigned)getpid()};
         if (s->samples != NULL) return s;
         ptrace_free(s);
     }
     snprintf(no->why, sizeof no->why, "no memory");
     return NULL;
+}
+
+static sampler *ptrace_start(target *t, remote_vms *vms, recorder *r, unsigned hz, sampler_refusal *no) {
+    return start(t, vms, r, hz, false, no);
+}
+
+static sampler *waiting_start(target *t, remote_vms *vms, recorder *r, unsigned hz, sampler_refusal *no) {
+    return start(t, vms, r, hz, true, no);
 }
 
 static void sleep_until(double when) {
@@ -57,7 +70,7 @@ static void sleep_until(double when) {
 static sample_result ptrace_collect(sampler *s) {
     size_t gone = 0;
     for (size_t i = 0; i < s->vms->n; i++) {
-        sample_result result = recorder_sample(s->r, s->t, &s->vms->list[i], &s->samples[i]);
+        sample_result result = recorder_sample(s->r, s->t, &s->vms->list[i], s->waiting, &s->samples[i]);
         if (result == SAMPLE_NO_MEMORY || result == SAMPLE_DENIED) return result;
         gone += result == SAMPLE_GONE;
     }
@@ -92,6 +105,14 @@ static void ptrace_summary(const sampler *s, double seconds) {
                 (double)c->stopped_ns / 1000 / (double)stops, (double)c->longest_ns / 1000);
 }
 
+static void waiting_summary(const sampler *s, double seconds) {
+    const recorder_counts *c = recorder_count(s->r);
+    fprintf(stderr,
+            "ljinspect: %.1f s: %" PRIu64 " samples; %" PRIu64
+            " inconsistent and left out; waiting outside Lua %" PRIu64 ", on a processor %" PRIu64 " times\n",
+            seconds, c->good, c->inconsistent, c->outside, c->running);
+}
+
 const sampler_kind SAMPLER_PTRACE = {.name = "ptrace",
                                      .how = "ptrace: a sample stops a thread for some ten microseconds",
                                      .start = ptrace_start,
@@ -100,3 +121,12 @@ const sampler_kind SAMPLER_PTRACE = {.name = "ptrace",
                                      .seconds_a_sample = ptrace_seconds,
                                      .print_summary = ptrace_summary,
                                      .free = ptrace_free};
+
+const sampler_kind SAMPLER_WAITING = {.name = "off-cpu",
+                                      .how = "a look at what waits: nothing is stopped",
+                                      .start = waiting_start,
+                                      .collect = ptrace_collect,
+                                      .stop = ptrace_stop,
+                                      .seconds_a_sample = ptrace_seconds,
+                                      .print_summary = waiting_summary,
+                                      .free = ptrace_free};

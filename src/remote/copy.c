@@ -241,8 +241,10 @@ void copy_free(copy *c) {
 /* ---- Looking ---- */
 
 static const piece *piece_of(copy *c, uint64_t address) {
-    const piece *p = &c->pieces[c->last];
-    if (c->last < c->n_pieces && address - p->start < p->size) return p;
+    if (c->last < c->n_pieces) {
+        const piece *p = &c->pieces[c->last];
+        if (address - p->start < p->size) return p;
+    }
     size_t low = 0, high = c->n_pieces;
     while (low < high) {
         size_t middle = (low + high) / 2;

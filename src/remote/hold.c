@@ -1,6 +1,7 @@
 #include "hold.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -10,6 +11,47 @@
 #include "target_ops.h"
 
 enum { THREADS_MAX = 65536, ROUNDS_MAX = 100, PATIENCE_NS = 200000000 };
+
+/*
+ * Threads that have not come out of the kernel when the others go on: they stand as soon as they do, which may be long after,
+ * while the copy is worked on. SIGCHLD tells of it, and lets them go.
+ */
+enum { LATE_MAX = 256 };
+static volatile pid_t late[LATE_MAX];
+
+/* Let a thread go that stands by now. False: it does not yet, or was killed and has not been waited for. */
+static bool went(pid_t id) {
+    int status;
+    pid_t got = waitpid(id, &status, __WALL | WNOHANG);
+    if (got == 0 || (got < 0 && errno == EINTR)) return false;
+    if (got < 0 || !WIFSTOPPED(status)) return true;
+    void *signal;
+    /* With an event it stands because of us; else a signal is about to be delivered. */
+    uint64_t number = status >> 16 == 0 ? (uint64_t)WSTOPSIG(status) : 0;
+    memcpy(&signal, &number, sizeof signal);
+    return ptrace(PTRACE_DETACH, id, NULL, signal) == 0 || errno != ESRCH;
+}
+
+static void let_late_go(int number) {
+    int kept = errno;
+    (void)number;
+    for (size_t i = 0; i < LATE_MAX; i++)
+        if (late[i] != 0 && went(late[i])) late[i] = 0;
+    errno = kept;
+}
+
+/* Signals are blocked meanwhile. More of them than there is room for stand until this process ends. */
+static void leave_late(const hold *h) {
+    const struct sigaction action = {.sa_handler = let_late_go, .sa_flags = SA_RESTART};
+    size_t n = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->threads[i].stands || h->threads[i].id == 0) continue;
+        while (n < LATE_MAX && late[n] != 0) n++;
+        if (n < LATE_MAX) late[n] = h->threads[i].id;
+    }
+    sigaction(SIGCHLD, &action, NULL);
+    let_late_go(0); /* it may have happened before the handler was there */
+}
 
 static bool is_held(const hold *h, pid_t id) {
     for (size_t i = h->n; i-- > 0;)
@@ -109,14 +151,16 @@ bool hold_begin(hold *h, target *t) {
     return false;
 }
 
-/* Threads that were killed while they stood: whoever started them does not hear of it before we do. */
-static void wait_ended(const hold *h) {
+/* Threads that were killed while they stood, of which whoever started them does not hear before we do, and late ones. */
+static void wait_ended(hold *h) {
     uint64_t until = target_now_ns() + PATIENCE_NS;
     for (size_t i = 0; i < h->n; i++) {
-        int status;
-        if (h->threads[i].stands || h->threads[i].id == 0) continue;
-        while (waitpid(h->threads[i].id, &status, __WALL | WNOHANG) == 0 && target_now_ns() < until)
+        held_thread *th = &h->threads[i];
+        while (!th->stands && th->id != 0) {
+            if (went(th->id)) th->id = 0;
+            if (th->id == 0 || target_now_ns() > until) break;
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        }
     }
 }
 
@@ -131,6 +175,7 @@ uint64_t hold_end(hold *h) {
     }
     uint64_t ns = target_now_ns() - h->since_ns;
     wait_ended(h);
+    leave_late(h);
     sigprocmask(SIG_SETMASK, &h->mask, NULL);
     free(h->threads);
     *h = (hold){0};

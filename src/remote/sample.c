@@ -17,7 +17,7 @@ void remote_free_sample(remote_sample *s) {
 /* ---- Which thread of the process ---- */
 
 /* The thread on whose C stack the interpreter's frame lies. One that runs must be stopped to see where its stack is. */
-static pid_t find_thread(target *t, const remote_vm *vm, pid_t last, bool *denied) {
+static pid_t find_thread(target *t, const remote_vm *vm, pid_t last, bool may_stop, bool *denied) {
     pid_t ids[REMOTE_THREADS_MAX];
     remote_state state;
     remote_thread th;
@@ -28,7 +28,7 @@ static pid_t find_thread(target *t, const remote_vm *vm, pid_t last, bool *denie
     if ((!found || th.cframe == 0) && !remote_read_thread(t, vm, vm->main, &th)) return 0;
     const target_map *stack = th.cframe != 0 ? target_map_at(t, th.cframe) : NULL;
     if (stack == NULL) return last;
-    for (int stopping = 0; stopping < 2; stopping++) {
+    for (int stopping = 0; stopping < (may_stop ? 2 : 1); stopping++) {
         for (size_t i = 0; i < n; i++) {
             uint64_t sp, ip;
             target_regs regs;
@@ -158,14 +158,14 @@ static sample_result sample_stopped(target *t, remote_vm *vm, const sample_optio
 
 /* ---- A still ---- */
 
-/* The mapping that a thread's stack is in; the thread may have been started since the list of mappings was read. */
-static bool find_c_stack(target *t, remote_still *still) {
-    const target_map *m = target_map_at(t, still->reg[4]);
-    if (m == NULL && target_remap(t)) m = target_map_at(t, still->reg[4]);
-    if (m == NULL) return false;
-    still->c_stack = m->start;
-    still->c_stack_end = m->end;
-    return true;
+/* The mapping that a thread's stack is in; the thread may have been started since the list of mappings was read. One that
+ * has ended since leaves no mapping. */
+static void find_c_stack(target *t, remote_still *still) {
+    enum { NEAR = 1 << 20 };
+    const target_map *m = target_map_at(t, still->sp);
+    if (m == NULL && target_remap(t)) m = target_map_at(t, still->sp);
+    still->c_stack = m != NULL ? m->start : still->sp;
+    still->c_stack_end = m != NULL ? m->end : still->sp < UINT64_MAX - NEAR ? still->sp + NEAR : UINT64_MAX;
 }
 
 sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still, const sample_options *o,
@@ -178,7 +178,7 @@ sample_result remote_sample_still(target *t, remote_vm *vm, remote_still *still,
     s->thread = still->thread;
     s->ip = regs.ip;
     s->on_cpu = true;
-    if (!find_c_stack(t, still)) return target_lives(t) ? SAMPLE_INCONSISTENT : SAMPLE_GONE;
+    find_c_stack(t, still);
     target_show(t, still);
     target_limit(t, STAND_MS);
     where_result w = remote_where_now(t, vm, &regs, where);
@@ -200,10 +200,11 @@ sample_result remote_sample_vm(target *t, remote_vm *vm, const sample_options *o
     s->stopped_ns = 0;
     if (!target_lives(t)) return SAMPLE_GONE;
     target_forget(t);
-    pid_t thread = find_thread(t, vm, s->thread, &denied);
+    pid_t thread = find_thread(t, vm, s->thread, !o->only_waiting, &denied);
     s->thread = thread;
     if (thread == 0) {
         where_result w = remote_where_now(t, vm, NULL, &s->stack[0].where);
+        if (o->only_waiting && w != WHERE_IDLE) return SAMPLE_ON_CPU;
         return denied ? SAMPLE_DENIED : without_thread(w);
     }
     for (int i = 0; i < TRIES; i++) {
@@ -211,6 +212,7 @@ sample_result remote_sample_vm(target *t, remote_vm *vm, const sample_options *o
         s->on_cpu = state == THREAD_RUNS;
         if (state == THREAD_GONE) return SAMPLE_GONE;
         if (o->only_on_cpu && !s->on_cpu) return SAMPLE_OFF_CPU;
+        if (o->only_waiting && s->on_cpu) return SAMPLE_ON_CPU;
         bool core = target_is_core(t);
         sample_result r = s->on_cpu || core ? sample_stopped(t, vm, o, s) : sample_asleep(t, vm, o, s, sp);
         if (r == SAMPLE_OK || r == SAMPLE_IDLE || r == SAMPLE_NO_MEMORY || r == SAMPLE_GONE || core) return r;

@@ -16,6 +16,7 @@ typedef enum sample_result {
     SAMPLE_OK,
     SAMPLE_IDLE,         /* no Lua code runs in this VM */
     SAMPLE_OFF_CPU,      /* it waits, and only threads that run were asked for */
+    SAMPLE_ON_CPU,       /* the other way round */
     SAMPLE_INCONSISTENT, /* it could not be read in a way that agrees with itself */
     SAMPLE_DENIED,       /* its thread could not be stopped: somebody else debugs it */
     SAMPLE_GONE,         /* the process has ended */
@@ -43,9 +44,9 @@ typedef struct remote_sample {
 typedef void (*remote_look_fn)(target *t, const remote_vm *vm, const remote_sample *s, void *arg);
 
 typedef struct sample_options {
-    size_t max_frames; /* of each stack */
-    bool only_on_cpu;
-    remote_look_fn look; /* or NULL */
+    size_t max_frames;              /* of each stack */
+    bool only_on_cpu, only_waiting; /* with the latter nothing is stopped */
+    remote_look_fn look;            /* or NULL */
     void *arg;
 } sample_options;
 

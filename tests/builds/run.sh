@@ -94,7 +94,8 @@ trap_tests() {
 torture() {
     local output status
     # shellcheck disable=SC2086
-    $CC -std=c11 -D_GNU_SOURCE= -O1 -g -I"$root/include" -I"$tree/src" "$root"/tests/torture/*.c "$build/libljinspect.a" \
+    $CC -std=c11 -D_GNU_SOURCE= -O1 -g -I"$root/src" -I"$root/include" -I"$tree/src" "$root"/tests/torture/*.c \
+        "$build/libljinspect.a" \
         "$tree/src/libluajit.a" -Wl,-E -lm -ldl -lpthread -o "$tree/torture" || { fail "torture does not build"; return; }
     output=$(LJINSPECT_ENGINE=trap LUA_PATH="$tree/src/?.lua" timeout 900 "$root/tests/torture/run.sh" "$tree/torture" \
         programs 2>&1)

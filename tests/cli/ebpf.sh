@@ -23,11 +23,7 @@ sleep 0.2
 check "it is what is taken where it may" record -d 1 -o "$work/auto.folded" "$pid"
 check "and it says so" contains "$(cat "$work/said")" "with eBPF: nothing is stopped"
 # A debugger keeps others from stopping a thread.
-luajit -e "local ffi = require 'ffi' ffi.cdef 'long ptrace(long, long, long, long)' local SEIZE = 0x4206
-assert(ffi.C.ptrace(SEIZE, $pid, 0, 0) == 0) print '.' io.flush() io.read()" <>"$work/in" >"$work/debugger" &
-debugger=$!
-started+=("$debugger")
-for i in $(seq 100); do [ ! -s "$work/debugger" ] || break; sleep 0.05; done
+debug "$pid"
 check "a process that a debugger has cannot be stopped" status 4 "$ljinspect" record -b ptrace -d 1 -o "$work/none" "$pid"
 check "but recorded" record -b ebpf -d 1 -o "$work/debugged.folded" "$pid"
 check "with all it does" contains "$(cat "$work/debugged.folded")" "two@"

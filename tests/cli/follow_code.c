@@ -115,6 +115,7 @@ int main(int argc, char **argv) {
     }
     printf("# followed %u times, for %u instructions at most, %u of them wrongly; %u times it could not be\n", followed,
            longest, wrong, left);
+    remote_free_vms(&vms);
     target_close(t);
     free(s);
     free(still);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../src/remote/hold.h"
 #include "../../src/remote/target.h"
 
 typedef struct shared {
@@ -164,6 +165,25 @@ static void a_thread_that_stops_late_is_let_go(void) {
     end(pid);
 }
 
+static void a_thread_that_is_late_for_a_hold_is_let_go(void) {
+    hold h;
+    pid_t pid = start(wait_for_child);
+    target *t = open_or_die(pid);
+    atomic_store(&common->go, true);
+    pause_ms(100);
+    bool began = hold_begin(&h, t), missed = began && h.missing > 0;
+    if (began) hold_end(&h);
+    check("a hold does not wait for a thread deep in the kernel", missed);
+    bool went_on = false;
+    for (int i = 0; i < 300 && !went_on; i++) { /* busy with something else */
+        pause_ms(10);
+        went_on = atomic_load(&common->turns) > 1;
+    }
+    check("which is let go when it comes to stand later", went_on);
+    target_close(t);
+    end(pid);
+}
+
 /* ---- A thread that ends ---- */
 
 static void start_and_wait(void) {
@@ -204,6 +224,7 @@ int main(void) {
     signals_to_us_wait_while_a_thread_stands();
     a_trap_signal_is_passed_on();
     a_thread_that_stops_late_is_let_go();
+    a_thread_that_is_late_for_a_hold_is_let_go();
     the_end_of_a_thread_that_stands_is_told_to_its_parent();
     return failures;
 }

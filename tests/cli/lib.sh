@@ -76,6 +76,20 @@ wait_for() {
     return 1
 }
 
+# debug PID: make a debugger of it; its process id is in $debugger.
+debug() {
+    luajit -e "local ffi = require 'ffi' ffi.cdef 'long ptrace(long, long, long, long)' local SEIZE = 0x4206
+assert(ffi.C.ptrace(SEIZE, $1, 0, 0) == 0) print '.' io.flush() io.read()" <>"$work/in" >"$work/debugger" &
+    debugger=$!
+    started+=("$debugger")
+    for _ in $(seq 400); do
+        [ ! -s "$work/debugger" ] || return 0
+        sleep 0.05
+    done
+    echo "# no debugger could be started"
+    return 1
+}
+
 # Ends the test as skipped, or failed where LJINSPECT_NO_SKIP is set, unless record can sample through eBPF here.
 needs_ebpf() {
     local why

@@ -19,12 +19,19 @@ static void no_log(lua_State *L, enum ljinspect_level level, const char *message
     if (strncmp(message, "ljinspect: ", 11) != 0) abort();
 }
 
+static char path[] = "/tmp/ljinspect-fuzz.XXXXXX/hooks.lua";
+
+static void remove_file(void) {
+    unlink(path);
+    path[26] = '\0';
+    rmdir(path);
+}
+
 static const char *file(void) {
-    static char path[] = "/tmp/ljinspect-fuzz.XXXXXX/hooks.lua";
     static bool made;
     if (!made) {
         path[26] = '\0';
-        if (mkdtemp(path) == NULL) abort();
+        if (mkdtemp(path) == NULL || atexit(remove_file) != 0) abort();
         path[26] = '/';
         made = true;
     }

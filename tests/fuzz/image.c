@@ -236,6 +236,12 @@ target *target_open(pid_t pid, target_error *error) {
     return NULL;
 }
 
+bool target_traced_regs(pid_t thread, target_regs *regs) {
+    (void)thread;
+    (void)regs;
+    return false;
+}
+
 bool target_is_core(const target *t) {
     (void)t;
     return !live;

@@ -26,24 +26,61 @@ static FILE *memory(char **text, size_t *size) {
 }
 
 /* glibc's stdout and stderr may be set: what prints there prints to memory meanwhile, and nowhere. */
-char *report_stack(target *t, bool json, bool all, bool locals) {
-    const request r = {.all = all, .locals = locals, .json = json, .max_frames = 50};
+typedef struct streams {
+    FILE *out, *messages, *nowhere;
     char *text;
     size_t size;
+} streams;
+
+static void begin(streams *s) {
+    *s = (streams){.out = stdout, .messages = stderr, .nowhere = fopen("/dev/null", "w")};
+    if (s->nowhere == NULL) abort();
+    stdout = memory(&s->text, &s->size);
+    stderr = s->nowhere;
+}
+
+static char *end(streams *s) {
+    fclose(stdout);
+    fclose(s->nowhere);
+    stdout = s->out;
+    stderr = s->messages;
+    return s->text;
+}
+
+char *report_stack(target *t, bool json, bool all, bool locals) {
+    const request r = {.all = all, .locals = locals, .json = json, .max_frames = 50};
+    streams s;
     remote_vms vms;
     if (attach_vms(t, "image", &vms) != 0) return strdup("");
-    FILE *before = stdout, *messages = stderr, *nowhere = fopen("/dev/null", "w");
-    if (nowhere == NULL) abort();
-    stdout = memory(&text, &size);
-    stderr = nowhere;
+    begin(&s);
     if (json) putchar('[');
     for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) print_vm(t, &vms.list[i], i + 1, &r);
     if (json) puts("\n]");
-    fclose(stdout);
-    stdout = before;
-    stderr = messages;
-    fclose(nowhere);
     remote_free_vms(&vms);
+    return end(&s);
+}
+
+/* Each VM's is a text of its own. */
+char *report_copy(target *t, bool json, bool traces) {
+    const copy_options options = {.max_bytes = 64 << 20};
+    copied from = {.max_bytes = 64 << 20, .last = true};
+    copy_error error;
+    streams s;
+    char *text = strdup("");
+    from.c = copy_take(t, &options, &from.info, &error);
+    if (from.c == NULL) return text;
+    if (!remote_find_vms(copy_target(from.c), &from.vms)) abort();
+    if (from.vms.n > 0) {
+        free(text);
+        begin(&s);
+        if (traces)
+            report_traces_vm(&from, 1, json);
+        else
+            report_gc_vm(&from, 1, json);
+        text = end(&s);
+    }
+    remote_free_vms(&from.vms);
+    copy_free(from.c);
     return text;
 }
 
@@ -115,7 +152,7 @@ void report_profile(target *t) {
     recorder *r = recorder_new(&p);
     remote_sample *s = calloc(1, sizeof *s);
     if (r == NULL || s == NULL) abort();
-    for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) recorder_sample(r, t, &vms.list[i], s);
+    for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) recorder_sample(r, t, &vms.list[i], false, s);
     if (p.samples > 0) {
         snprintf(p.title, sizeof p.title, "an image");
         check_folded(&p);

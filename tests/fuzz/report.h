@@ -6,12 +6,19 @@
 
 #include <stdbool.h>
 
+#include "../../src/cli/copied.h"
 #include "../../src/remote/target.h"
 
 enum { REPORT_VMS_MAX = 8 };
 
 /* What `ljinspect stack` prints of it. The caller frees it. */
 char *report_stack(target *t, bool json, bool all, bool locals);
+
+/* What `ljinspect gc` prints of a copy of it, or `ljinspect traces`. */
+char *report_copy(target *t, bool json, bool traces);
+/* For one VM (report_gc.c, report_traces.c). */
+void report_gc_vm(const copied *from, size_t number, bool json);
+void report_traces_vm(const copied *from, size_t number, bool json);
 
 /* Profile it as `ljinspect record` does, write the profile in each format, and read it again. Aborts where the files are
  * not what they are to be: JSON without control characters, a page without tags in its data, folded stacks that have as

@@ -13,9 +13,11 @@ for fuzzer; do
     [ -x "$directory/fuzz_$name" ] || continue
     ran=$((ran + 1))
     mkdir -p "$directory/corpus/$name" "$directory/failed"
+    seeds=$here/corpus/$name
+    [ "$name" != heap ] || seeds=$here/corpus/image
     ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1} "$directory/fuzz_$name" -max_total_time="$seconds" -timeout=25 \
         -rss_limit_mb=2500 -max_len=16384 -len_control=20 -artifact_prefix="$directory/failed/$name-" \
-        "$directory/corpus/$name" "$here/corpus/$name" >"$directory/$name.log" 2>&1
+        "$directory/corpus/$name" "$seeds" >"$directory/$name.log" 2>&1
     if [ $? -eq 0 ]; then
         sed -n "s/^#\([0-9]*\)[[:space:]]*DONE *cov: \([0-9]*\).*/ok - $name: \1 inputs, \2 places in the code/p" "$directory/$name.log"
     else
