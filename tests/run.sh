@@ -9,6 +9,8 @@
 #   nm, cxx   a tool of the compiler
 #   chromium  a browser
 #   protoc    the compiler of protocol buffers
+#   deb       what makes Debian packages, and a C++ compiler
+#   lintian   that, and lintian
 #   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
 # With LJINSPECT_VALGRIND set the program is run by valgrind, and a finding of it is a failure.
 # LJINSPECT_EMULATOR: a command that runs programs of the build, which are another processor's (tests/CMakeLists.txt).
@@ -76,6 +78,12 @@ protoc)
 cxx)
     needs_command c++ " (Debian: g++)"
     needs_command pkg-config ""
+    ;;
+deb | lintian)
+    needs_command dpkg-shlibdeps " (Debian: dpkg-dev)"
+    needs_command c++ " (Debian: g++)"
+    needs_command luajit " (Debian: luajit)"
+    [ "$need" = deb ] || needs_command lintian " (Debian: lintian)"
     ;;
 missing) skip "$1 was not found when the build was configured" ;;
 esac
