@@ -58,6 +58,7 @@ if [ "$level" = deb ] || [ "$level" = ci ]; then
 fi
 if [ "$level" = ci ]; then
     want lintian "lintian (tests: Debian packages)" has lintian
+    want luarocks "LuaRocks (tests: the rock)" has luarocks
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck

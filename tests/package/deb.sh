@@ -1,6 +1,6 @@
 #!/bin/bash
 # Make the Debian packages, and use them unpacked, without another file of ours; where the kernel lets us lay a tree over "/",
-# also install them there with dpkg, where nothing on the system changes. deb.sh [lintian]: let lintian look at them.
+# also install them there with apt, where nothing on the system changes. deb.sh [lintian]: let lintian look at them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
@@ -16,6 +16,7 @@ fail() {
 
 step "make the packages"
 "$LJINSPECT_SOURCE/packaging/deb.sh" "$LJINSPECT_BUILD/deb"
+make -n -C "$LJINSPECT_SOURCE" deb | grep "packaging/deb.sh .*/build-deb\$" >/dev/null || fail "make deb does something else"
 packages=$LJINSPECT_BUILD/deb/packages
 version=$(sed -n 's/^#define LJINSPECT_VERSION "\(.*\)"/\1/p' "$LJINSPECT_SOURCE/include/ljinspect.h")
 names="libljinspect0 libljinspect-dev lua-ljinspect ljinspect"
@@ -47,6 +48,7 @@ has libljinspect-dev usr/include/ljinspect.h "$lib/libljinspect.so" "$lib/liblji
 has lua-ljinspect "$lib/lua/5.1/ljinspect.so" usr/share/lua/5.1/{resty,apisix}/inspect{,/dbg}.lua
 has ljinspect usr/bin/ljinspect "$lib/libljinspect-preload.so"
 for name in $names; do has "$name" "usr/share/doc/$name/"{copyright,changelog.gz,changelog.Debian.gz}; done
+# shellcheck disable=SC2086
 (cd "$dir" && cat $names | grep -vE '^usr/share/(doc|lintian)/' | sort) >"$dir/packaged"
 DESTDIR=$dir/all cmake --install "$LJINSPECT_BUILD/deb" >/dev/null
 (cd "$dir/all" && find ./* ! -type d | sed 's#^\./##' | sort) >"$dir/installed"
@@ -57,7 +59,7 @@ step "what the packages depend on exists, and is no LuaJIT but for -dev"
 field() { dpkg-deb -f "$(deb "$1")" "$2"; }
 for name in $names; do
     [ "$(field "$name" Version)" = "$version-1" ] || fail "$name has version $(field "$name" Version)"
-    for needed in $(field "$name" Depends | tr ',|' '\n\n' | sed 's/(.*//'); do
+    for needed in $(field "$name" Depends | sed 's/[,|]/\n/g' | sed 's/(.*//'); do
         case " $names " in *" $needed "*) continue ;; esac
         [ "$name" = libljinspect-dev ] || [ "${needed#*luajit}" = "$needed" ] || fail "$name depends on $needed"
         dpkg -s "$needed" >/dev/null 2>&1 || apt-cache show "$needed" >/dev/null || fail "$name depends on $needed, which is not"
@@ -105,9 +107,8 @@ LUA_CPATH="$root/$lib/lua/5.1/?.so" LUA_PATH="$root/usr/share/lua/5.1/?.lua" lua
 
 step "ljinspect run -b"
 printf 'local n = 41\nn = n + 1\nprint("the answer is " .. n)\n' >"$dir/app.lua"
-answers() { grep -q "n = 42" "$1" && grep -q "the answer is 42" "$1" || fail "$(cat "$1")"; }
 "$root/usr/bin/ljinspect" run -b app.lua:3 -- luajit "$dir/app.lua" >"$dir/got" 2>&1 || fail "$(cat "$dir/got")"
-answers "$dir/got"
+for line in "n = 42" "the answer is 42"; do grep -q "$line" "$dir/got" || fail "$(cat "$dir/got")"; done
 
 # ---- Installed, in a tree laid over "/" that only this command and its children see ----
 
@@ -124,7 +125,9 @@ cat >"$dir/inside.sh" <<'SH'
 #!/bin/bash
 set -euo pipefail
 dir=$1
-dpkg --log=/dev/null -i "$dir"/debs/*.deb >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
+# What else they need is there, as they were built here.
+apt-get -qq -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 --no-install-recommends -y install \
+    "$dir"/debs/*.deb </dev/null >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
 rm -rf "$dir/root"
 cd "$dir"
 unset PKG_CONFIG_PATH
@@ -174,10 +177,10 @@ cat >"$dir/try.sh" <<'SH'
 mount -t tmpfs none "$1" && mkdir "$1/u" "$1/w" "$1/r" &&
     mount -t overlay overlay -o "lowerdir=/,upperdir=$1/u,workdir=$1/w" "$1/r" && chroot "$1/r" true
 SH
-step "installed with dpkg, in a tree over /"
+step "installed with apt, in a tree over /"
 if unshare -m sh "$dir/try.sh" "$dir/over" 2>/dev/null; then
     unshare -m sh "$dir/install.sh" "$dir/over" "$dir/inside.sh" "$dir"
 else
-    printf '\n*** NOT TESTED: installing with dpkg. It takes root, and a kernel that lays a tree over /\n\n' >&2
+    printf '\n*** NOT TESTED: installing with apt. It takes root, and a kernel that lays a tree over /\n\n' >&2
 fi
 echo ok
