@@ -27,8 +27,8 @@ recorder *recorder_new(profile *p);
 void recorder_free(recorder *r);
 const recorder_counts *recorder_count(const recorder *r);
 
-/* Look at a VM once; what its thread runs goes into the profile if it is on a processor, or if it `waits`. SAMPLE_GONE, SAMPLE_DENIED and
- * SAMPLE_NO_MEMORY are for the caller to act on; the others are counted. */
+/* Look at a VM once; what its thread runs goes into the profile if it is on a processor, or if it `waits`. SAMPLE_GONE,
+ * SAMPLE_DENIED and SAMPLE_NO_MEMORY are for the caller to act on; the others are counted. */
 sample_result recorder_sample(recorder *r, target *t, remote_vm *vm, bool waits, remote_sample *s);
 /* The same of a still. */
 sample_result recorder_still(recorder *r, target *t, remote_vm *vm, remote_still *still, remote_sample *s);

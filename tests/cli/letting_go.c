@@ -200,7 +200,7 @@ static void the_end_of_a_thread_that_stands_is_told_to_its_parent(void) {
     target_regs regs;
     int status;
     pid_t parent = start(start_and_wait);
-    while (atomic_load(&common->turns) == 0) pause_ms(1);
+    while (atomic_load(&common->turns) == 0 || atomic_load(&common->traps) == 0) pause_ms(1);
     pid_t pid = (pid_t)atomic_load(&common->traps);
     target *t = open_or_die(pid);
     bool stood = target_stop(t, pid, &regs);

@@ -152,7 +152,7 @@ void report_profile(target *t) {
     recorder *r = recorder_new(&p);
     remote_sample *s = calloc(1, sizeof *s);
     if (r == NULL || s == NULL) abort();
-    for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) recorder_sample(r, t, &vms.list[i], false, s);
+    for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) recorder_sample(r, t, &vms.list[i], !target_is_core(t), s);
     if (p.samples > 0) {
         snprintf(p.title, sizeof p.title, "an image");
         check_folded(&p);
