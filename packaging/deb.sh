@@ -79,6 +79,7 @@ package() {
     if grep -q '/lib/.*\.so' debian/binaries; then echo "activate-noawait ldconfig" >"$root/DEBIAN/triggers"; fi
     (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
     dpkg-gencontrol -p"$name" -P"$root" "-Tdebian/$name.substvars" -fdebian/files
+    find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
     dpkg-deb --root-owner-group --build "$root" . >/dev/null
 }
 
