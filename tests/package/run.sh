@@ -31,6 +31,12 @@ for luajit in luajit "$LJINSPECT_DEBS/usr/bin/luajit"; do
         assert(require("apisix.inspect.dbg").set_hook and require("resty.inspect").init)'
 done
 
+step "annotations for editors, and not among the modules"
+(cd "$LJINSPECT_SOURCE/editors/lua" && find . -name '*.lua') | while read -r file; do
+    cmp "$LJINSPECT_SOURCE/editors/lua/$file" "$prefix/share/ljinspect/meta/$file" || exit 1
+done
+[ ! -e "$prefix/share/lua/5.1/ljinspect.lua" ] || fail "a module without code would be found"
+
 # build SOURCE NAME OPTION...
 build() {
     local source=$1 to=$dir/$2
