@@ -55,6 +55,8 @@ if [ "$level" = ci ]; then
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
+    want zsh "a shell (tests: completion)" has zsh
+    want fish "a shell (tests: completion)" has fish
     want chromium "a browser (tests: the page of flame graphs)" has chromium
     want dpkg-dev "unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-source
     want gcc-aarch64-linux-gnu "a cross compiler (tests on arm64)" has aarch64-linux-gnu-gcc

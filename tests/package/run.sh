@@ -37,6 +37,13 @@ step "annotations for editors, and not among the modules"
 done
 [ ! -e "$prefix/share/lua/5.1/ljinspect.lua" ] || fail "a module without code would be found"
 
+if [ -x "$prefix/bin/ljinspect" ]; then
+    step "completion where the shells look"
+    for file in bash-completion/completions/ljinspect zsh/site-functions/_ljinspect fish/vendor_completions.d/ljinspect.fish; do
+        [ -s "$prefix/share/$file" ] || fail "no share/$file"
+    done
+fi
+
 # build SOURCE NAME OPTION...
 build() {
     local source=$1 to=$dir/$2
