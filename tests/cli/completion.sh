@@ -140,8 +140,8 @@ case $shell in
 zsh)
     for command in ps stack record gc traces; do has "a process" "argument _pids" "$command" ''; done
     has "a file" "argument _files" report ''
-    has "a program" "argument _command_names -e" run ''
-    has "its arguments" "argument _normal" run ''
+    has "a program" "argument  _command_names -e" run ''
+    has "its arguments" "argument  _normal" run ''
     for option in core exe; do has "a file" "value --$option _files" stack ''; done
     has "a file" "value -f _files" run ''
     has "a file" "value --output _files" record ''
