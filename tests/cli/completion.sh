@@ -138,7 +138,7 @@ has_not() {
 
 case $shell in
 zsh)
-    for command in ps stack record gc traces; do has "a process" "argument _pids" "$command" ''; done
+    for command in ps stack record gc traces; do has "a process" "argument  _ljinspect_pids" "$command" ''; done
     has "a file" "argument _files" report ''
     has "a program" "argument  _command_names -e" run ''
     has "its arguments" "argument  _normal" run ''
@@ -181,6 +181,32 @@ if [ "$shell" = bash ]; then
     same "bash: types" "$types" "$(offers gc -t '' | sort)"
 elif [ "$shell" = fish ]; then
     same "fish: types" "$types" "$(offers gc -t '' | sort)"
+fi
+
+# And as it is typed: what a line becomes by a tab. zsh's own functions take part here.
+if [ "$shell" = zsh ]; then
+    cat >"$dir/type" <<'END_OF_ZSH'
+zmodload zsh/zpty || exit 1
+zpty z "TERM=dumb zsh -f -i"
+zpty -w z "fpath=($1 \$fpath); autoload -U compinit; compinit -u -D; unsetopt zle_bracketed_paste 2>/dev/null"
+zpty -w z 'show() { print -r -- "<$BUFFER>"; BUFFER=; }; zle -N show; bindkey "^X" show; print READ""Y'
+zpty -r z out '*READY*' || exit 1
+zpty -w -n z "$2"$'\t\x18'
+zpty -r z out '*<ljinspect*>*' || exit 1
+print -r -- "${${out##*<ljinspect }%%>*}"
+END_OF_ZSH
+    becomes() { # TYPED EXPECTED
+        local got
+        got=$(timeout 30 zsh -f "$dir/type" "$here" "ljinspect $1") || fail "zsh, typed: status $?"
+        [ "$got" = "$2" ] || fail "zsh: 'ljinspect $1' becomes '$got', not '$2'"
+    }
+    becomes 'st' 'stack '
+    becomes 'run -b x:6 -n 3 luaji' 'run -b x:6 -n 3 luajit '
+    becomes 'run -- luajit some.f' 'run -- luajit some.folded '
+    becomes 'report some.f' 'report some.folded '
+    becomes 'stack --core=some.f' 'stack --core=some.folded '
+    becomes 'gc -t table,str' 'gc -t table,string,'
+    becomes "stack $$" "stack $$ "
 fi
 
 echo "$shell: $checked options"
