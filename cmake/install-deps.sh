@@ -55,6 +55,7 @@ if [ "$level" = ci ]; then
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
+    want groff-base "groff (tests: manual pages)" has groff
     want zsh "a shell (tests: completion)" has zsh
     want fish "a shell (tests: completion)" has fish
     want chromium "a browser (tests: the page of flame graphs)" has chromium

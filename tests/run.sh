@@ -10,6 +10,7 @@
 #   chromium  a browser
 #   protoc    the compiler of protocol buffers
 #   bash, zsh, fish   a shell
+#   groff     what shows manual pages
 #   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
 # With LJINSPECT_VALGRIND set the program is run by valgrind, and a finding of it is a failure.
 # LJINSPECT_EMULATOR: a command that runs programs of the build, which are another processor's (tests/CMakeLists.txt).
@@ -75,6 +76,7 @@ protoc)
     needs_command luajit " (Debian: luajit)"
     ;;
 bash | zsh | fish) needs_command "$need" " (Debian: $need)" ;;
+groff) needs_command groff " (Debian: groff-base)" ;;
 cxx)
     needs_command c++ " (Debian: g++)"
     needs_command pkg-config ""

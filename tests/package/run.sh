@@ -38,8 +38,9 @@ done
 [ ! -e "$prefix/share/lua/5.1/ljinspect.lua" ] || fail "a module without code would be found"
 
 if [ -x "$prefix/bin/ljinspect" ]; then
-    step "completion where the shells look"
-    for file in bash-completion/completions/ljinspect zsh/site-functions/_ljinspect fish/vendor_completions.d/ljinspect.fish; do
+    step "manual page, and completion where the shells look"
+    for file in man/man1/ljinspect.1 bash-completion/completions/ljinspect zsh/site-functions/_ljinspect \
+        fish/vendor_completions.d/ljinspect.fish; do
         [ -s "$prefix/share/$file" ] || fail "no share/$file"
     done
 fi
