@@ -1,6 +1,6 @@
 #!/bin/bash
 # The manual page of the command: it has the options of each command's --help, no others, with the same words; and what
-# else --help says. groff finds nothing wrong with it.
+# else --help says. groff finds nothing wrong with it and its neighbour.
 set -uo pipefail
 page=$LJINSPECT_SOURCE/docs/ljinspect.1
 ljinspect=$LJINSPECT_BUILD/ljinspect
@@ -18,6 +18,8 @@ words() { tr -s ' \n\t' ' ' | sed 's/print this/print help/g; s/^ //; s/ $//'; }
 
 # Neither hyphens nor broken lines, and no bold letters.
 groff -man -Tascii -P-cbou -ww -rLL=1000n -rHY=0 "$page" >"$dir/page" 2>"$dir/warnings" || fail "groff: status $?"
+[ ! -s "$dir/warnings" ] || fail "groff warns: $(cat "$dir/warnings")"
+groff -man -Tascii -ww "$LJINSPECT_SOURCE/docs/ljinspect-hooks.5" >"$dir/other" 2>"$dir/warnings" || fail "groff: status $?"
 [ ! -s "$dir/warnings" ] || fail "groff warns: $(cat "$dir/warnings")"
 all=$(words <"$dir/page")
 

@@ -1,7 +1,7 @@
 -- The annotations in editors/lua say what the module is: the functions and fields that they name are those that there
 -- are, with their types. Each fact comes from the module as it runs, but for the names of options, which are read
 -- from the source and then tried. At last lines of the annotations are taken out, put in and changed: each must be
--- noticed.
+-- noticed. The manual page of hooks files has the same fields.
 local ljinspect = require "ljinspect"
 
 local source = assert(os.getenv("LJINSPECT_SOURCE"), "LJINSPECT_SOURCE: the top of the tree")
@@ -293,10 +293,10 @@ end
 
 local function compare_names(problem, what, are, said)
     for name in pairs(are) do
-        if not said[name] then problem("%s %s: is not annotated", what, name) end
+        if not said[name] then problem("%s %s: is not told of", what, name) end
     end
     for name in pairs(said) do
-        if not are[name] then problem("%s %s: is annotated and is not there", what, name) end
+        if not are[name] then problem("%s %s: is told of and is not there", what, name) end
     end
 end
 
@@ -359,6 +359,16 @@ while at <= #text do
 end
 must_notice("one more function", (text:gsub("\nreturn ljinspect\n$", "\nfunction ljinspect.made_up() end%0")))
 assert(changed > 200, "annotations were found to change")
+
+-- The manual page's fields: a line ".B NAME" below ".TP" or ".TQ" of a section.
+local page = read("docs/ljinspect-hooks.5")
+for section, class in pairs { FIELDS = "hook_options", CAPTURE = "capture", LIMITS = "limits_options" } do
+    local body = assert((page .. ".SH "):match("\n%.SH " .. section .. "\n(.-)%.SH "), section)
+    local there = {}
+    for name in body:gmatch("\n?%.T[PQ]\n%.B ([%w_]+)%f[\n]") do there[name] = true end
+    compare_names(function(...) fail("ljinspect-hooks(5), ", (...):format(select(2, ...))) end, section .. " field",
+        classes["ljinspect." .. class].fields, there)
+end
 
 -- The drop-in modules: the annotation's functions are the module's.
 for _, name in ipairs { "resty.inspect", "resty.inspect.dbg", "apisix.inspect", "apisix.inspect.dbg" } do

@@ -31,6 +31,8 @@ for luajit in luajit "$LJINSPECT_DEBS/usr/bin/luajit"; do
         assert(require("apisix.inspect.dbg").set_hook and require("resty.inspect").init)'
 done
 
+[ -s "$prefix/share/man/man5/ljinspect-hooks.5" ] || fail "no manual page of hooks files"
+
 step "annotations for editors, and not among the modules"
 (cd "$LJINSPECT_SOURCE/editors/lua" && find . -name '*.lua') | while read -r file; do
     cmp "$LJINSPECT_SOURCE/editors/lua/$file" "$prefix/share/ljinspect/meta/$file" || exit 1
