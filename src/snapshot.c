@@ -58,7 +58,8 @@ typedef struct list {
 
 /* What follows stands apart from what is there, in text. */
 static void put_space(outbuf *o) {
-    char last = o->len > 0 ? o->data[o->len - 1] : ' ';
+    if (o->len == 0) return;
+    char last = o->data[o->len - 1];
     if (last != ' ' && last != '[') out_char(o, ' ');
 }
 

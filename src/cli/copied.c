@@ -102,9 +102,6 @@ static int take(target *t, const copied_request *r, copied *from) {
     copied_progress_end();
     if (from->c == NULL) return complain(error, r, from);
     from->holds += from->info.held_ns > 0;
-    if (from->info.missing > 0)
-        fprintf(stderr, "ljinspect: %u threads did not come out of the kernel, and were not held\n",
-                from->info.missing);
     return 0;
 }
 
