@@ -8,7 +8,10 @@ ljinspect=$LJINSPECT_BUILD/ljinspect
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 failed=0
-mkdir "$dir/tree" "$dir/tree/some-directory"
+mkdir "$dir/tree" "$dir/tree/some-directory" "$dir/bin"
+printf '#!/bin/sh\n' >"$dir/bin/madeup-program"
+chmod +x "$dir/bin/madeup-program"
+PATH=$dir/bin:$PATH
 : >"$dir/tree/some.folded"
 : >"$dir/tree/other file.lua"
 cd "$dir/tree" || exit 1
@@ -153,13 +156,13 @@ zsh)
     has "a file" some.folded report so
     [ "$shell" = bash ] || has "a file" "--core=some.folded" stack "--core=so"
     has_not "a value is wanted" $$ stack -n ''
-    has "a program" luajit run luaj
-    has "a program" luajit run -b app.lua:6 -n 3 -- luaj
-    has "a program" luajit run --hits=3 luaj
+    has "a program" madeup-program run made
+    has "a program" madeup-program run -b app.lua:6 -n 3 -- made
+    has "a program" madeup-program run --hits=3 made
     has "an option" --verbose run -n 3 --verb
-    has_not "the options of the program" --verbose run luajit --verb
-    has_not "the options of the program" --verbose run -- luajit --verb
-    has "a file" some.folded run luajit some
+    has_not "the options of the program" --verbose run madeup-program --verb
+    has_not "the options of the program" --verbose run -- madeup-program --verb
+    has "a file" some.folded run madeup-program some
     has "a file" some.folded run -f some
     has "a backend" ptrace record -b pt
     has "a backend" ptrace record -d 3 -b ''
@@ -174,8 +177,8 @@ if [ "$shell" = bash ]; then
     offers() { bash --norc --noprofile "$dir/ask" "$here" "$@"; }
     has "a file" some.folded stack --core = so
     has "a file" some.folded stack --core =
-    has "a program" luajit run -b app.lua : 6 luaj
-    has "a program" luajit run --break = app.lua : 6 luaj
+    has "a program" madeup-program run -b app.lua : 6 made
+    has "a program" madeup-program run --break = app.lua : 6 made
     has "a backend" ebpf record --backend = e
     has "a name with a space" "other file.lua" run -f oth
     same "bash: types" "$types" "$(offers gc -t '' | sort)"
@@ -201,8 +204,8 @@ END_OF_ZSH
         [ "$got" = "$2" ] || fail "zsh: 'ljinspect $1' becomes '$got', not '$2'"
     }
     becomes 'st' 'stack '
-    becomes 'run -b x:6 -n 3 luaji' 'run -b x:6 -n 3 luajit '
-    becomes 'run -- luajit some.f' 'run -- luajit some.folded '
+    becomes 'run -b x:6 -n 3 made' 'run -b x:6 -n 3 madeup-program '
+    becomes 'run -- madeup-program some.f' 'run -- madeup-program some.folded '
     becomes 'report some.f' 'report some.folded '
     becomes 'stack --core=some.f' 'stack --core=some.folded '
     becomes 'gc -t table,str' 'gc -t table,string,'
