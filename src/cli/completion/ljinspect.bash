@@ -90,7 +90,7 @@ _ljinspect() {
     run) options='-b --break= -n --hits= -f --hooks= -v --verbose -h --help --version' ;;
     ps) options='-j --json -h --help' ;;
     stack) options='-a --all -l --locals -n --frames= -j --json --core= --exe= -h --help' ;;
-    record) options='-d --duration= -F --frequency= -o --output= -b --backend= --off-cpu -h --help' ;;
+    record) options='-d --duration= -F --frequency= -o --output= -b --backend= --children --off-cpu -h --help' ;;
     report) options='-n --top= -j --json -h --help' ;;
     gc) options='-n --top= -w --ways= -t --types= --held --stop -j --json --core= --exe= -h --help' ;;
     traces) options='--stop -j --json --core= --exe= -h --help' ;;

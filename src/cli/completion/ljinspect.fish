@@ -71,6 +71,7 @@ complete -c ljinspect -n '__ljinspect_is record' -s d -l duration -x -d 'how lon
 complete -c ljinspect -n '__ljinspect_is record' -s F -l frequency -x -d 'samples a second, 1 to 1000'
 complete -c ljinspect -n '__ljinspect_is record' -s o -l output -r -F -d 'a file: .html, .json, .pb.gz, .pprof, or folded stacks'
 complete -c ljinspect -n '__ljinspect_is record' -s b -l backend -x -a 'auto ebpf ptrace' -d 'who takes the samples'
+complete -c ljinspect -n '__ljinspect_is record' -l children -d 'also the processes that it has started, and theirs'
 complete -c ljinspect -n '__ljinspect_is record' -l off-cpu -d 'where Lua code waits, instead of where it runs'
 
 # report
