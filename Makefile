@@ -2,13 +2,14 @@
 # make test    run all tests
 # make stress  nginx under load for a minute or two while hooks change
 # make torture run programs with hooks on every line for TORTURE_SECONDS, random things from TORTURE_SEED on
+# make deb     Debian packages, in build-deb/packages
 # make fuzz    run each fuzzer for FUZZ_SECONDS (tests/fuzz)
 # All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
 
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test stress torture fuzz bench install-deps clean
+.PHONY: all demo test deb stress torture fuzz bench install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -31,6 +32,10 @@ test:
 	@cmake --preset default -B $(BUILD) --log-level=WARNING -DLJINSPECT_TESTS=ON $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) --parallel $(JOBS)
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+
+deb:
+	@cmake/install-deps.sh deb
+	@JOBS=$(JOBS) CMAKE_FLAGS="$(CMAKE_FLAGS)" packaging/deb.sh $(CURDIR)/build-deb
 
 TORTURE_SECONDS = 1800
 TORTURE_SEED = $(shell date +%s)
@@ -78,4 +83,4 @@ install-deps:
 	@tests/torture/fetch.sh
 
 clean:
-	rm -rf build build-clang build-asan build-tsan build-fuzz build-release
+	rm -rf build build-clang build-asan build-tsan build-fuzz build-release build-deb

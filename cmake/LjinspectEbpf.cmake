@@ -11,6 +11,8 @@ if(LJINSPECT_EBPF AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     find_program(LJINSPECT_CLANG NAMES clang clang-21 clang-20 clang-19 clang-18 clang-17 clang-16 clang-15 clang-14
                  DOC "clang, for eBPF")
     set(BPF_FLAGS --target=bpf -mcpu=v2 -O2 -g -ffreestanding -Wall -Wextra -Wno-unused-parameter
+                  # No trace of the directory of the build.
+                  -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
                   # The C library's headers ask what processor it is.
                   -D__x86_64__)
     if(CMAKE_LIBRARY_ARCHITECTURE)

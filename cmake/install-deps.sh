@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what is missing on this machine: install-deps.sh demo|test|fuzz|ci
+# Install what is missing on this machine: install-deps.sh demo|test|deb|fuzz|ci
 #
 # Nothing is installed, and no rights are needed, where all is there already. Debian and its kin: apt-get, with sudo when
 # not root. Elsewhere: a list of what to install, and exit status 1.
@@ -37,21 +37,28 @@ want pkg-config "pkg-config" has pkg-config
 want luajit "the luajit command, 2.1" has luajit
 want zlib1g-dev "zlib, for the ljinspect command" sh -c 'echo "#include <zlib.h>" | cc -E -'
 want libluajit-5.1-dev "LuaJIT's headers and library, 2.1" pkg-config --exists luajit
-if [ "$level" != demo ]; then
+if [ "$level" != demo ] && [ "$level" != deb ]; then
     want g++ "a C++ compiler (tests: the header from C++)" has c++
     want libcmocka-dev "cmocka (tests)" pkg-config --exists cmocka
     want protobuf-compiler "protoc (tests: profiles for pprof)" has protoc
     want curl "curl (tests with nginx)" has curl
 fi
-if [ "$level" = fuzz ] || [ "$level" = ci ]; then
+if [ "$level" = fuzz ] || [ "$level" = deb ] || [ "$level" = ci ]; then
     want clang "the other compiler, and the one for eBPF" has clang
+fi
+if [ "$level" = fuzz ] || [ "$level" = ci ]; then
     # Debian has it apart, under a name with the version of its clang.
     runtime=$(command -v clang >/dev/null && clang -dumpversion | cut -d . -f 1 ||
         apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
     want "libclang-rt-${runtime:-14}-dev" "clang's sanitizers and fuzzer" fuzzer_links
 fi
-if [ "$level" = ci ]; then
+if [ "$level" = deb ] || [ "$level" = ci ]; then
     want libbpf-dev "libbpf (ljinspect record through eBPF)" pkg-config --exists libbpf
+    want dpkg-dev "makes packages; unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-shlibdeps
+fi
+if [ "$level" = ci ]; then
+    want lintian "lintian (tests: Debian packages)" has lintian
+    want luarocks "LuaRocks (tests: the rock)" has luarocks
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
@@ -59,7 +66,6 @@ if [ "$level" = ci ]; then
     want zsh "a shell (tests: completion)" has zsh
     want fish "a shell (tests: completion)" has fish
     want chromium "a browser (tests: the page of flame graphs)" has chromium
-    want dpkg-dev "unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-source
     want gcc-aarch64-linux-gnu "a cross compiler (tests on arm64)" has aarch64-linux-gnu-gcc
     want libc6-dev-arm64-cross "the C library for arm64 (tests on arm64)" test -e /usr/aarch64-linux-gnu/include/stdlib.h
     want qemu-user-static "an emulator (tests on arm64)" has qemu-aarch64-static

@@ -11,6 +11,9 @@
 #   protoc    the compiler of protocol buffers
 #   bash, zsh, fish   a shell
 #   groff     what shows manual pages
+#   deb       what makes Debian packages, and a C++ compiler
+#   lintian   that, and lintian
+#   luarocks  the command, and luajit
 #   missing   nothing helps: COMMAND is the name of what was not found when the build was configured
 # With LJINSPECT_VALGRIND set the program is run by valgrind, and a finding of it is a failure.
 # LJINSPECT_EMULATOR: a command that runs programs of the build, which are another processor's (tests/CMakeLists.txt).
@@ -80,6 +83,16 @@ groff) needs_command groff " (Debian: groff-base)" ;;
 cxx)
     needs_command c++ " (Debian: g++)"
     needs_command pkg-config ""
+    ;;
+deb | lintian)
+    needs_command dpkg-shlibdeps " (Debian: dpkg-dev)"
+    needs_command c++ " (Debian: g++)"
+    needs_command luajit " (Debian: luajit)"
+    [ "$need" = deb ] || needs_command lintian " (Debian: lintian)"
+    ;;
+luarocks)
+    needs_command luarocks " (Debian: luarocks)"
+    needs_command luajit " (Debian: luajit)"
     ;;
 missing) skip "$1 was not found when the build was configured" ;;
 esac

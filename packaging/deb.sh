@@ -1,0 +1,94 @@
+#!/bin/sh
+# Make the Debian packages of packaging/debian/control from the tree: deb.sh BUILD
+#
+#   BUILD/packages/*.deb  what comes of it; BUILD is the directory it is compiled in, and kept for the next time
+# Compiled with CMAKE_FLAGS, by JOBS (2) compilers at a time.
+# The version is the header's. DEBFULLNAME and DEBEMAIL, as Debian's own tools have it, name who packages. With
+# SOURCE_DATE_EPOCH set, else the time of the commit, packages of the same tree are the same bytes. No root needed.
+set -eu
+cd "${0%/*}/.."
+source=$PWD build=$1
+umask 022
+
+fail() {
+    echo "deb.sh: $1" >&2
+    exit 1
+}
+
+for tool in cmake dpkg-deb dpkg-shlibdeps dpkg-gencontrol strip gzip; do
+    command -v $tool >/dev/null || fail "$tool not found; needed is Debian or a kin of it, with dpkg-dev and binutils"
+done
+version=$(sed -n 's/^#define LJINSPECT_VERSION "\(.*\)"/\1/p' include/ljinspect.h)
+series=$(echo "$version" | sed 's/\.[^.]*$//')
+next=${series%.*}.$((${series#*.} + 1))
+soversion=${version%%.*}
+maintainer="${DEBFULLNAME:-ljinspect authors} <${DEBEMAIL:-ljinspect@packages.invalid}>"
+: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}"
+export SOURCE_DATE_EPOCH
+
+# ---- Compile ----
+
+# shellcheck disable=SC2086
+CFLAGS="${CFLAGS:-} -ffile-prefix-map=$source=." LDFLAGS="${LDFLAGS:-} -Wl,-z,relro -Wl,-z,now" \
+    cmake --preset release -B "$build" --log-level=WARNING -DCMAKE_INSTALL_PREFIX=/usr ${CMAKE_FLAGS:-} \
+    >/dev/null
+cmake --build "$build" --parallel "${JOBS:-2}" >"$build/log" 2>&1 || {
+    cat "$build/log"
+    fail "the build failed"
+}
+
+# ---- Lay out as Debian's tools expect it: debian/PACKAGE ----
+
+cd "$build"
+rm -rf packages && mkdir -p packages/debian && cd packages
+sed "s/@MAINTAINER@/$maintainer/" "$source/packaging/debian/control" >debian/control
+cat >debian/changelog <<END
+ljinspect ($version-1) unstable; urgency=medium
+
+  * Packaged from the tree. What is new in it: changelog.gz.
+
+ -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
+END
+
+# package NAME COMPONENT
+package() {
+    name=$1 root=debian/$1 doc=debian/$1/usr/share/doc/$1
+    DESTDIR=$PWD/$root cmake --install .. --component "$2" >/dev/null
+    mkdir -p "$root/DEBIAN" "$doc"
+    cp "$source/packaging/debian/copyright" "$doc/copyright"
+    gzip -9nc "$source/CHANGELOG.md" >"$doc/changelog.gz"
+    gzip -9nc debian/changelog >"$doc/changelog.Debian.gz"
+    if [ -e "$source/packaging/debian/$name.lintian-overrides" ]; then
+        mkdir -p "$root/usr/share/lintian/overrides"
+        cp "$source/packaging/debian/$name.lintian-overrides" "$root/usr/share/lintian/overrides/$name"
+    fi
+    # Programs and shared libraries; a static library keeps its symbols. A link is another package's file, or a second name.
+    find "$root" -type f \( -name '*.so.*' -o -name '*.so' -o -path '*/bin/*' \) >debian/binaries
+    : >"debian/$name.substvars"
+    if [ -s debian/binaries ]; then
+        xargs strip --strip-unneeded --remove-section=.comment --remove-section=.note <debian/binaries
+        # Not of symbols in none of the libraries: LuaJIT is the host's.
+        xargs dpkg-shlibdeps --warnings=6 "-Tdebian/$name.substvars" <debian/binaries
+    fi
+    find "$root" -type f -name '*.a' -exec strip --strip-debug --enable-deterministic-archives {} +
+    find "$root/usr" -type f ! -path '*/bin/*' -exec chmod 644 {} +
+    if [ "$name" = libljinspect0 ]; then
+        # As the CMake package has it: a version 0.x may break what 0.(x-1) promised.
+        echo "libljinspect $soversion $name (>= $series), $name (<< $next~)" >"$root/DEBIAN/shlibs"
+    fi
+    if grep -q '/lib/.*\.so' debian/binaries; then echo "activate-noawait ldconfig" >"$root/DEBIAN/triggers"; fi
+    (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
+    dpkg-gencontrol -p"$name" -P"$root" "-Tdebian/$name.substvars" -fdebian/files
+    find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+    dpkg-deb --root-owner-group --build "$root" . >/dev/null
+}
+
+[ "$soversion" = 0 ] || fail "packaging/debian/control is for libljinspect.so.0"
+package libljinspect0 ljinspect_library
+package libljinspect-dev ljinspect_development
+package lua-ljinspect ljinspect_module
+package ljinspect ljinspect_command
+rm -rf debian
+for file in *.deb; do
+    echo "$build/packages/$file"
+done
