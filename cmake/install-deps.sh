@@ -62,6 +62,9 @@ if [ "$level" = ci ]; then
     want clang-format "clang-format" has clang-format
     want clang-tidy "clang-tidy" has clang-tidy
     want cppcheck "cppcheck" has cppcheck
+    want groff-base "groff (tests: manual pages)" has groff
+    want zsh "a shell (tests: completion)" has zsh
+    want fish "a shell (tests: completion)" has fish
     want chromium "a browser (tests: the page of flame graphs)" has chromium
     want gcc-aarch64-linux-gnu "a cross compiler (tests on arm64)" has aarch64-linux-gnu-gcc
     want libc6-dev-arm64-cross "the C library for arm64 (tests on arm64)" test -e /usr/aarch64-linux-gnu/include/stdlib.h

@@ -9,6 +9,8 @@
 #   nm, cxx   a tool of the compiler
 #   chromium  a browser
 #   protoc    the compiler of protocol buffers
+#   bash, zsh, fish   a shell
+#   groff     what shows manual pages
 #   deb       what makes Debian packages, and a C++ compiler
 #   lintian   that, and lintian
 #   luarocks  the command, and luajit
@@ -76,6 +78,8 @@ protoc)
     needs_command protoc " (Debian: protobuf-compiler)"
     needs_command luajit " (Debian: luajit)"
     ;;
+bash | zsh | fish) needs_command "$need" " (Debian: $need)" ;;
+groff) needs_command groff " (Debian: groff-base)" ;;
 cxx)
     needs_command c++ " (Debian: g++)"
     needs_command pkg-config ""

@@ -11,7 +11,7 @@
 
 #include "attach.h"
 #include "cli.h"
-#include "sampler.h"
+#include "record.h"
 #include "text.h"
 
 static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
@@ -28,6 +28,8 @@ static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
                            "  -b, --backend=NAME      ebpf: the kernel takes the samples, nothing is stopped;\n"
                            "                          ptrace: each sample stops one thread of the process for some\n"
                            "                          ten microseconds; auto, the default: ebpf where that may be\n"
+                           "      --children          also the processes that it has started, and those it starts\n"
+                           "                          meanwhile, and theirs, in one profile: nginx and its workers\n"
                            "      --off-cpu           where Lua code waits, instead of where it runs; nothing is\n"
                            "                          stopped for it\n"
                            "  -h, --help              print this\n"
@@ -39,23 +41,11 @@ static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
                            "  sudo ljinspect record -d 10 -o worker.html 4711\n"
                            "\n" ATTACH_STATUSES;
 
-enum { OUTPUTS_MAX = 16, FREQUENCY_MAX = 1000 };
-
-typedef struct request {
-    double seconds; /* 0: until it is interrupted */
-    unsigned hz;
-    const char *outputs[OUTPUTS_MAX];
-    size_t n_outputs;
-    const sampler_kind *kind; /* NULL: the best that works */
-    bool waiting;             /* is asked for, not what is on a processor */
-    pid_t pid;
-} request;
-
-static volatile sig_atomic_t interrupted;
+volatile sig_atomic_t record_interrupted;
 
 static void on_signal(int number) {
     (void)number;
-    interrupted = 1;
+    record_interrupted = 1;
 }
 
 /* It only ends a sleep: a thread that was to stop, and was late, stands now. */
@@ -72,7 +62,7 @@ static void print_progress(const recorder_counts *c, double a_sample, double pas
 }
 
 /* The backend that was asked for, or the first that works. NULL with an exit status after a message. */
-static const sampler_kind *start_sampler(const request *q, target *t, remote_vms *vms, recorder *r, sampler **s,
+static const sampler_kind *start_sampler(const record_request *q, target *t, remote_vms *vms, recorder *r, sampler **s,
                                          int *status) {
     sampler_refusal no = {0};
     const sampler_kind *kind = q->kind != NULL ? q->kind : &SAMPLER_EBPF;
@@ -90,12 +80,12 @@ static const sampler_kind *start_sampler(const request *q, target *t, remote_vms
 }
 
 /* 0, or an exit status after a message; also when the process ended, which is no failure if there are samples. */
-static int sample_loop(const sampler_kind *kind, sampler *s, const recorder *r, const request *q) {
+static int sample_loop(const sampler_kind *kind, sampler *s, const recorder *r, const record_request *q) {
     const double begin = sampler_now();
     double shown = begin;
     bool terminal = isatty(STDERR_FILENO) == 1;
     sample_result result = SAMPLE_OK;
-    for (double now; !interrupted && result == SAMPLE_OK;) {
+    for (double now; !record_interrupted && result == SAMPLE_OK;) {
         now = sampler_now();
         if (q->seconds > 0 && now - begin >= q->seconds) break;
         result = kind->collect(s);
@@ -169,7 +159,7 @@ static int write_output(const profile *p, const char *path, bool asked) {
     return 0;
 }
 
-static int write_outputs(const profile *p, const request *q) {
+static int write_outputs(const profile *p, const record_request *q) {
     char html[64], folded[64];
     int status = 0;
     for (size_t i = 0; i < q->n_outputs; i++) {
@@ -185,10 +175,11 @@ static int write_outputs(const profile *p, const request *q) {
 }
 
 /* What the samples tell, unless there are none. */
-static int finish(profile *p, const recorder_counts *c, const request *q, double seconds) {
+static int finish(profile *p, const recorder_counts *c, const record_request *q, double seconds) {
     snprintf(p->title, sizeof p->title,
-             "ljinspect: process %d, %s%.1f s on %u Hz, %" PRIu64 " samples, %" PRIu64 " inconsistent", (int)q->pid,
-             q->waiting ? "waiting, " : "", seconds, q->hz, c->good, c->inconsistent);
+             "ljinspect: process %d%s, %s%.1f s on %u Hz, %" PRIu64 " samples, %" PRIu64 " inconsistent", (int)q->pid,
+             q->children ? " and its children" : "", q->waiting ? "waiting, " : "", seconds, q->hz, c->good,
+             c->inconsistent);
     if (c->no_line > 0 || c->cut > 0)
         fprintf(stderr,
                 "ljinspect: of the samples, %" PRIu64 " in compiled code without a line, %" PRIu64
@@ -199,27 +190,54 @@ static int finish(profile *p, const recorder_counts *c, const request *q, double
     return write_outputs(p, q);
 }
 
-static int record(target *t, remote_vms *vms, const request *q) {
-    profile p;
+static int record_vms(target *t, remote_vms *vms, const record_request *q, profile *p, recorder_counts *c,
+                      double *seconds) {
     sampler *s;
-    bool ready = profile_init(&p);
-    recorder *r = ready ? recorder_new(&p) : NULL;
+    recorder *r = recorder_new(p);
     int status = r == NULL ? cli_fail(CLI_FAILED, "%s", strerror(ENOMEM)) : 0;
     const sampler_kind *kind = status == 0 ? start_sampler(q, t, vms, r, &s, &status) : NULL;
     if (kind != NULL) {
         double begin = sampler_now();
         status = sample_loop(kind, s, r, q);
-        double seconds = sampler_now() - begin;
-        p.seconds_a_sample = kind->seconds_a_sample(s, seconds);
-        kind->print_summary(s, seconds);
-        if (status == 0 || recorder_count(r)->good > 0) {
-            int written = finish(&p, recorder_count(r), q, seconds);
-            if (status == 0) status = written;
-        }
+        *seconds = sampler_now() - begin;
+        p->seconds_a_sample = kind->seconds_a_sample(s, *seconds);
+        kind->print_summary(s, *seconds);
+        *c = *recorder_count(r);
         kind->free(s);
     }
     recorder_free(r);
-    if (ready) profile_free(&p);
+    return status;
+}
+
+int record_process(const record_request *q, profile *p, recorder_counts *c, double *seconds) {
+    target *t;
+    remote_vms vms;
+    char name[32];
+    *c = (recorder_counts){0};
+    *seconds = 0;
+    snprintf(name, sizeof name, "process %d", (int)q->pid);
+    int status = attach_process(q->pid, &t);
+    if (status != 0) return status;
+    status = attach_vms(t, name, &vms);
+    if (status == 0) {
+        status = record_vms(t, &vms, q, p, c, seconds);
+        remote_free_vms(&vms);
+    }
+    target_close(t);
+    return status;
+}
+
+static int record(const record_request *q) {
+    profile p;
+    recorder_counts c;
+    double seconds;
+    if (!profile_init(&p)) return cli_fail(CLI_FAILED, "%s", strerror(ENOMEM));
+    int status = q->children ? record_children(q, &p, &c, &seconds) : record_process(q, &p, &c, &seconds);
+    if (seconds > 0 && (status == 0 || c.good > 0)) {
+        int written = finish(&p, &c, q, seconds);
+        if (status == 0) status = written;
+    }
+    profile_free(&p);
     return status;
 }
 
@@ -238,14 +256,12 @@ static bool number(const char *text, double low, double high, double *value) {
 }
 
 /* -1: go on; else the exit status. */
-static int read_options(int argc, char **argv, request *q) {
-    static const struct option options[] = {{"duration", required_argument, NULL, 'd'},
-                                            {"frequency", required_argument, NULL, 'F'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"backend", required_argument, NULL, 'b'},
-                                            {"off-cpu", no_argument, NULL, 'w'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+static int read_options(int argc, char **argv, record_request *q) {
+    static const struct option options[] = {
+        {"duration", required_argument, NULL, 'd'}, {"frequency", required_argument, NULL, 'F'},
+        {"output", required_argument, NULL, 'o'},   {"backend", required_argument, NULL, 'b'},
+        {"children", no_argument, NULL, 'c'},       {"off-cpu", no_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "d:F:o:b:h", options, NULL)) != -1;) {
         double value;
         switch (option) {
@@ -254,12 +270,12 @@ static int read_options(int argc, char **argv, request *q) {
                 return cli_fail(CLI_USAGE, "-d %s: a number of seconds expected", optarg);
             break;
         case 'F':
-            if (!number(optarg, 1, FREQUENCY_MAX, &value))
-                return cli_fail(CLI_USAGE, "-F %s: a number from 1 to %d expected", optarg, FREQUENCY_MAX);
+            if (!number(optarg, 1, RECORD_FREQUENCY_MAX, &value))
+                return cli_fail(CLI_USAGE, "-F %s: a number from 1 to %d expected", optarg, RECORD_FREQUENCY_MAX);
             q->hz = (unsigned)value;
             break;
         case 'o':
-            if (q->n_outputs == OUTPUTS_MAX) return cli_fail(CLI_USAGE, "too many outputs");
+            if (q->n_outputs == RECORD_OUTPUTS_MAX) return cli_fail(CLI_USAGE, "too many outputs");
             q->outputs[q->n_outputs++] = optarg;
             break;
         case 'b':
@@ -269,6 +285,7 @@ static int read_options(int argc, char **argv, request *q) {
             if (q->kind == NULL && strcmp(optarg, "auto") != 0)
                 return cli_fail(CLI_USAGE, "-b %s: ebpf, ptrace or auto expected", optarg);
             break;
+        case 'c': q->children = true; break;
         case 'w': q->waiting = true; break;
         case 'h': fputs(HELP, stdout); return 0;
         default: return usage();
@@ -282,26 +299,14 @@ static int read_options(int argc, char **argv, request *q) {
 }
 
 int cli_record(int argc, char **argv) {
-    request q = {.hz = 99};
-    target *t;
-    remote_vms vms;
-    char name[32];
+    record_request q = {.hz = 99};
     int status = read_options(argc, argv, &q);
     if (status >= 0) return status;
-    snprintf(name, sizeof name, "process %d", (int)q.pid);
-    status = attach_process(q.pid, &t);
-    if (status != 0) return status;
-    status = attach_vms(t, name, &vms);
-    if (status == 0) {
-        const struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: sleeping ends */
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
-        const struct sigaction child = {.sa_handler = on_child};
-        sigaction(SIGCHLD, &child, NULL);
-        signal(SIGXFSZ, SIG_IGN); /* a file that may not grow further is an error like others */
-        status = record(t, &vms, &q);
-        remote_free_vms(&vms);
-    }
-    target_close(t);
-    return status;
+    const struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: sleeping ends */
+    const struct sigaction child = {.sa_handler = on_child};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGCHLD, &child, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow further is an error like others */
+    return record(&q);
 }

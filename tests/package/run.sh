@@ -31,6 +31,22 @@ for luajit in luajit "$LJINSPECT_DEBS/usr/bin/luajit"; do
         assert(require("apisix.inspect.dbg").set_hook and require("resty.inspect").init)'
 done
 
+[ -s "$prefix/share/man/man5/ljinspect-hooks.5" ] || fail "no manual page of hooks files"
+
+step "annotations for editors, and not among the modules"
+(cd "$LJINSPECT_SOURCE/editors/lua" && find . -name '*.lua') | while read -r file; do
+    cmp "$LJINSPECT_SOURCE/editors/lua/$file" "$prefix/share/ljinspect/meta/$file" || exit 1
+done
+[ ! -e "$prefix/share/lua/5.1/ljinspect.lua" ] || fail "a module without code would be found"
+
+if [ -x "$prefix/bin/ljinspect" ]; then
+    step "manual page, and completion where the shells look"
+    for file in man/man1/ljinspect.1 bash-completion/completions/ljinspect zsh/site-functions/_ljinspect \
+        fish/vendor_completions.d/ljinspect.fish; do
+        [ -s "$prefix/share/$file" ] || fail "no share/$file"
+    done
+fi
+
 # build SOURCE NAME OPTION...
 build() {
     local source=$1 to=$dir/$2

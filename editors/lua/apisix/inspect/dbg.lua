@@ -1,0 +1,4 @@
+---@meta apisix.inspect.dbg
+-- The drop-in for Apache APISIX's module.
+
+return require "resty.inspect.dbg"

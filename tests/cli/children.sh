@@ -1,0 +1,59 @@
+#!/bin/bash
+# ljinspect record --children: a process, those that it has started, and those that it starts meanwhile, in one profile.
+. "$(dirname "$0")/lib.sh"
+
+cd "$work" || exit 1
+cat >family.lua <<'END'
+local function spin(seconds)
+    local finish = os.time() + seconds
+    while os.time() < finish do for i = 1, 1e5 do math.abs(i) end end
+end
+local role, mark = arg[1], arg[2] -- by which the test finds what it has started
+if role == "parent" then
+    local p = assert(io.popen("luajit " .. arg[0] .. " middle " .. mark))
+    local function of_parent() spin(3) end
+    of_parent()
+    local q = assert(io.popen("luajit " .. arg[0] .. " younger " .. mark))
+    local function of_parent_later() spin(60) end
+    of_parent_later()
+elseif role == "middle" then
+    local function of_middle() spin(60) end
+    of_middle()
+elseif role == "younger" then
+    local function of_younger() spin(60) end
+    of_younger()
+end
+END
+start luajit family.lua parent "$work"
+sleep 1
+check "a process and its children are recorded" status 0 "$ljinspect" record --children -d 4 -o "$work/all.folded" -o "$work/all.html" "$pid"
+stacks=$(cat "$work/all.folded")
+for name in of_parent of_middle of_parent_later of_younger; do
+    check "$name is there" contains "$stacks" "$name@family.lua"
+done
+check "processes are counted" contains "$output" "processes, of which"
+check "nothing of ours is left" eval '! pgrep -f "ljinspect record --children" >/dev/null'
+check "it is one profile" contains "$(cat "$work/all.html")" "and its children"
+
+check "the children alone, where the process has no LuaJIT" eval '
+    bash -c "luajit family.lua middle \"$work\"; :" & outer=$!
+    started+=($outer)
+    sleep 1
+    status 0 "$ljinspect" record --children -b ptrace -d 1 -o "$work/inner.folded" $outer'
+check "are shown" contains "$(cat "$work/inner.folded")" "of_middle@family.lua"
+pkill -KILL -P "$outer"
+
+sleep 60 &
+started+=($!)
+check "no LuaJIT anywhere" status 5 "$ljinspect" record --children -d 0.2 -o "$work/none" $!
+check "no such process" status 3 "$ljinspect" record --children -d 0.2 -o "$work/none" 4194303
+
+"$ljinspect" record --children -o "$work/interrupted.folded" "$pid" 2>"$work/said" &
+tool=$!
+sleep 1.5
+kill -INT $tool
+wait $tool
+check "Ctrl-C ends it, and it writes" same 0 $?
+check "what it has" contains "$(cat "$work/interrupted.folded")" "family.lua"
+pkill -KILL -f "family.lua .* $work"
+finished
