@@ -55,6 +55,11 @@ package() {
     name=$1 root=debian/$1 doc=debian/$1/usr/share/doc/$1
     DESTDIR=$PWD/$root cmake --install .. --component "$2" >/dev/null
     mkdir -p "$root/DEBIAN" "$doc"
+    # Debian's zsh looks elsewhere below /usr than one below /usr/local.
+    if [ -d "$root/usr/share/zsh/site-functions" ]; then
+        mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
+    fi
+    if [ -d "$root/usr/share/man" ]; then find "$root/usr/share/man" -type f -exec gzip -9n {} +; fi
     cp "$source/packaging/debian/copyright" "$doc/copyright"
     gzip -9nc "$source/CHANGELOG.md" >"$doc/changelog.gz"
     gzip -9nc debian/changelog >"$doc/changelog.Debian.gz"

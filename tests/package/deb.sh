@@ -23,10 +23,10 @@ names="libljinspect0 libljinspect-dev lua-ljinspect ljinspect"
 deb() { echo "$packages/$1_$version-1_$(dpkg --print-architecture).deb"; }
 
 if [ "${1:-}" = lintian ]; then
-    # Nothing was ever uploaded; who packages is named by who packages; there is no manual page yet.
+    # Nothing was ever uploaded; who packages is named by who packages.
     # shellcheck disable=SC2046
     lintian --allow-root --fail-on error,warning \
-        --suppress-tags initial-upload-closes-no-bugs,bogus-mail-host,no-manual-page $(for n in $names; do deb "$n"; done)
+        --suppress-tags initial-upload-closes-no-bugs,bogus-mail-host $(for n in $names; do deb "$n"; done)
     exit
 fi
 
@@ -46,10 +46,12 @@ has libljinspect0 "$lib/libljinspect.so.0" "$lib/libljinspect.so.$version"
 has libljinspect-dev usr/include/ljinspect.h "$lib/libljinspect.so" "$lib/libljinspect.a" "$lib/pkgconfig/ljinspect.pc" \
     "$lib/cmake/ljinspect/ljinspect-config.cmake"
 has lua-ljinspect "$lib/lua/5.1/ljinspect.so" usr/share/lua/5.1/{resty,apisix}/inspect{,/dbg}.lua
-has ljinspect usr/bin/ljinspect "$lib/libljinspect-preload.so"
+has ljinspect usr/bin/ljinspect "$lib/libljinspect-preload.so" usr/share/man/man1/ljinspect.1.gz \
+    usr/share/zsh/vendor-completions/_ljinspect
 for name in $names; do has "$name" "usr/share/doc/$name/"{copyright,changelog.gz,changelog.Debian.gz}; done
 # shellcheck disable=SC2086
-(cd "$dir" && cat $names | grep -vE '^usr/share/(doc|lintian)/' | sort) >"$dir/packaged"
+(cd "$dir" && cat $names | grep -vE '^usr/share/(doc|lintian)/' |
+    sed '/^usr\/share\/man/s/\.gz$//; s#zsh/vendor-completions#zsh/site-functions#' | sort) >"$dir/packaged"
 DESTDIR=$dir/all cmake --install "$LJINSPECT_BUILD/deb" >/dev/null
 (cd "$dir/all" && find ./* ! -type d | sed 's#^\./##' | sort) >"$dir/installed"
 diff "$dir/installed" "$dir/packaged" || fail "what is installed (<) is not what is packaged (>)"
