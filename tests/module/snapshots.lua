@@ -3,7 +3,11 @@ local ljinspect = require "ljinspect"
 local lib = (arg[0]:match("^(.*)/") or ".") .. "/lib/"
 local check = dofile(lib .. "check.lua")
 local json = dofile(lib .. "json.lua")
-local ffi = require "ffi"
+local has_ffi, ffi = pcall(require, "ffi")
+if not has_ffi then
+    print "SKIPPED: this LuaJIT has no FFI, whose values are among those that are shown"
+    os.exit(77)
+end
 
 local lines, log = {}, {}
 ljinspect.set_logger(function(level, message) log[#log + 1] = level .. " " .. message end)
