@@ -55,7 +55,8 @@ wait_for . || exit 1
 check "threads that come and go" record -b ebpf -d 4 -o "$work/threads.folded" "$pid"
 stays=$(total <(grep stays "$work/threads.folded")) passes=$(total <(grep passes "$work/threads.folded"))
 echo "# $stays samples of the VM that stays in its thread, $passes of the one that is passed on"
-check "have their share" [ $((stays + passes)) -gt 100 -a $((100 * stays)) -lt $((140 * passes)) -a $((100 * passes)) -lt $((140 * stays)) ]
+# How much of the processors each gets is the kernel's business, and that of what else runs.
+check "have their share" [ $((stays + passes)) -gt 100 -a $stays -lt $((4 * passes)) -a $passes -lt $((4 * stays)) ]
 check "which is all there is" same "$((stays + passes))" "$(total "$work/threads.folded")"
 stop "$pid"
 
