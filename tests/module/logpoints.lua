@@ -1,25 +1,11 @@
 -- Hooks in table form: which variables expressions see, which hits are left, what is logged, and what errors come to.
 local ljinspect = require "ljinspect"
-local check = dofile((arg[0]:match("^(.*)/") or ".") .. "/lib/check.lua")
+local lib = (arg[0]:match("^(.*)/") or ".") .. "/lib/"
+local check, make = dofile(lib .. "check.lua"), dofile(lib .. "make.lua")
 local compiler_was_on = jit.status() -- false where LuaJIT has none
 
 local log = {}
 ljinspect.set_logger(function(level, message) log[#log + 1] = level .. " " .. message end)
-
-local chunks = 0
--- A function made of `code`, whose hooked line is the one with "--@"; its chunk name is new.
-local function make(code, env)
-    chunks = chunks + 1
-    local name = ("made%d.lua"):format(chunks)
-    local f = assert(loadstring(code, "@" .. name))
-    if env then setfenv(f, env) end
-    local line = 1
-    for text in (code .. "\n"):gmatch("(.-)\n") do
-        if text:find("--@", 1, true) then return f, name, line end
-        line = line + 1
-    end
-    error("no --@ in:\n" .. code)
-end
 
 -- The lines logged while `f` runs, without the key.
 local function lines_of(f, ...)

@@ -1,23 +1,9 @@
 -- What is wrong with the options of hooks in table form is said when they are set; expressions made by chance do no harm.
 local ljinspect = require "ljinspect"
-local check = dofile((arg[0]:match("^(.*)/") or ".") .. "/lib/check.lua")
+local lib = (arg[0]:match("^(.*)/") or ".") .. "/lib/"
+local check, make = dofile(lib .. "check.lua"), dofile(lib .. "make.lua")
 
 ljinspect.set_logger(function() end)
-
-local chunks = 0
--- A function made of `code`, whose hooked line is the one with "--@"; its chunk name is new.
-local function make(code, env)
-    chunks = chunks + 1
-    local name = ("made%d.lua"):format(chunks)
-    local f = assert(loadstring(code, "@" .. name))
-    if env then setfenv(f, env) end
-    local line = 1
-    for text in (code .. "\n"):gmatch("(.-)\n") do
-        if text:find("--@", 1, true) then return f, name, line end
-        line = line + 1
-    end
-    error("no --@ in:\n" .. code)
-end
 
 package.loaded["some.module"] = {
     add = function(a, b, ...)
