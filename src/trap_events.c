@@ -23,11 +23,11 @@ typedef struct event_job {
  * */
 static void run(lua_State *L, lua_CFunction body, event_job *job) {
     trap_engine *e = job->e;
-    int status = lua_cpcall(L, body, job);
-    if (status == 0 && job->rc == 0) return;
-    if (status != 0) lua_pop(L, 1);
-    e->base.host.log(e->base.host.owner, L, LJINSPECT_WARN, "a new function could not be looked at: error %d",
-                     status != 0 ? status : job->rc);
+    int rc = trap_protect(e, L, body, job);
+    if (rc == 0) rc = job->rc;
+    if (rc == 0) return;
+    e->base.host.log(e->base.host.owner, L, LJINSPECT_WARN, "a new function could not be looked at: %s",
+                     ljinspect_strerror(rc));
 }
 
 trap_engine *trap_engine_of(lua_State *L) {

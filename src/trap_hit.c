@@ -35,15 +35,6 @@ void trap_abort_recording(trap_engine *e, lua_State *L) {
 
 /* ---- Calling out ----------------------------------------------------------------------------------------------- */
 
-/*
- * An error that is raised and caught leaves the coroutine's status as LUA_OK (lj_err.c: lj_err_throw). In a message handler
- * of xpcall() it is LUA_ERRERR, by which LuaJIT knows that the next error is one within the handler: without it the
- * handler would be called for its own errors, again and again.
- */
-static void set_status(lua_State *L, uint8_t status) {
-    ((uint8_t *)L)[VM_L_STATUS] = status;
-}
-
 static int grow_stack(lua_State *L) {
     lua_checkstack(L, 2 * TRAP_STACK);
     return 0;
@@ -60,11 +51,7 @@ bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
         LUAI_MAXSTACK) {
         return false;
     }
-    bool was = trap_hush(e);
-    uint8_t status = vm_u8(L, VM_L_STATUS);
-    if (lua_cpcall(L, grow_stack, NULL) != 0) lua_pop(L, 1);
-    set_status(L, status);
-    trap_unhush(e, was);
+    trap_protect(e, L, grow_stack, NULL);
     return vm_stack_left(L) >= slots;
 }
 
@@ -87,10 +74,6 @@ static trap_place *calling_place(const trap_engine *e, const char *base) {
     return p != NULL && p->how != TRAP_SLOT && VM_INS_OP(*p->at) == p->trap ? p : NULL;
 }
 
-static void set_opcode(vm_ins *at, uint8_t op) {
-    *(volatile uint8_t *)(void *)at = op;
-}
-
 void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
     uint8_t status = vm_u8(L, VM_L_STATUS);
@@ -102,18 +85,18 @@ void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     e->muted = trap_hookmask(e) & HOOK_EVENTS;
     set_hookmask(e, trap_hookmask(e) & ~(unsigned)HOOK_EVENTS);
     e->in_hit = true;
-    set_status(L, LUA_OK); /* a filter's first error is not one within the program's handler */
+    trap_set_status(L, LUA_OK); /* a filter's first error is not one within the program's handler */
     if (c->line > 0) {
         trap_place *call = calling_place(e, vm_base(L));
         vm_ins *at = call != NULL ? call->at : NULL;
-        if (call != NULL) set_opcode(at, call->opcode);
+        if (call != NULL) trap_set_opcode(at, call->opcode);
         host->hit(host->owner, L, c->source, c->source_len, c->line);
-        if (at != NULL && !e->closed && (call = trap_find_place(e, at)) != NULL) set_opcode(at, call->trap);
+        if (at != NULL && !e->closed && (call = trap_find_place(e, at)) != NULL) trap_set_opcode(at, call->trap);
     } else {
         host->safepoint(host->owner, L);
     }
     e->in_hit = false;
-    set_status(L, status);
+    trap_set_status(L, status);
     bool unchanged = (trap_hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook;
     if (unchanged && e->muted != 0) {
         set_hookmask(e, trap_hookmask(e) | e->muted);
