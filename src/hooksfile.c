@@ -22,7 +22,8 @@
 #include "watch_share.h"
 
 enum {
-    SIZE_MAX_BYTES = 16 * 1024 * 1024 /* a hooks file larger than this is a mistake */
+    SIZE_MAX_BYTES = 16 * 1024 * 1024, /* a hooks file larger than this is a mistake */
+    TRIES = 10                         /* to open a file that is put in another's place meanwhile */
 };
 
 struct hooksfile {
@@ -72,38 +73,62 @@ static int read_all(int fd, content *t) {
     }
 }
 
-/* Open the file once, check that very file, read it. 0; or an ljinspect_error, logged, errno set for _SYSTEM. */
-static int load(hooksfile *f, context *c, lua_State *L, content *t) {
-    char why[2 * PATH_MAX];
+/* Whether an error says nothing about the file. */
+static bool is_passing(int reason) {
+    return reason == ENOMEM || reason == EMFILE || reason == ENFILE || reason == EINTR || reason == ESTALE;
+}
+
+/* The file, opened once, and that very file checked: a descriptor; or an ljinspect_error with what there is to say about
+ * it in `why`, errno set for _SYSTEM. */
+static int open_checked(const hooksfile *f, char *why, size_t why_size) {
     struct stat st;
-    int error = LJINSPECT_ERR_SYSTEM, reason = 0;
     int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int error = LJINSPECT_ERR_SYSTEM, reason = 0;
     if (fd < 0 || fstat(fd, &st) != 0) {
         reason = errno;
     } else if (S_ISDIR(st.st_mode)) {
         reason = EISDIR;
     } else if (!S_ISREG(st.st_mode)) {
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s: not a regular file", f->path);
-        errno = EINVAL;
-        goto done;
-    } else if ((f->flags & LJINSPECT_WATCH_INSECURE) == 0 && !trust_check(f->path, fd, why, sizeof why)) {
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s refused: %s", f->path, why);
-        error = LJINSPECT_ERR_UNTRUSTED;
-        goto done;
+        snprintf(why, why_size, ": not a regular file");
+        reason = EINVAL;
+        goto refused;
+    } else if ((f->flags & LJINSPECT_WATCH_INSECURE) != 0) {
+        return fd;
     } else {
-        reason = read_all(fd, t);
+        static const char refused[] = " refused: ";
+        memcpy(why, refused, sizeof refused);
+        if (trust_check(f->path, fd, why + sizeof refused - 1, why_size - sizeof refused)) return fd;
+        reason = errno;
+        if (!is_passing(reason)) error = LJINSPECT_ERR_UNTRUSTED;
+        if (error == LJINSPECT_ERR_UNTRUSTED || reason == ESTALE) goto refused;
     }
-    if (reason == 0) {
-        error = 0;
-    } else {
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s: %s", f->path, strerror(reason));
-        errno = reason;
-    }
-done:
-    reason = errno;
+    snprintf(why, why_size, ": %s", strerror(reason));
+refused:
     if (fd >= 0) close(fd);
     errno = reason;
     return error;
+}
+
+/* Open the file, check it, read it. 0; or an ljinspect_error, logged, errno set for _SYSTEM. */
+static int load(hooksfile *f, context *c, lua_State *L, content *t) {
+    char why[2 * PATH_MAX];
+    int fd = -1;
+    for (int tries = 0; tries < TRIES && fd < 0; tries++) {
+        fd = open_checked(f, why, sizeof why);
+        if (fd < 0 && errno != ESTALE && errno != ENOENT && errno != ENOTDIR) break;
+    }
+    if (fd >= 0) {
+        int reason = read_all(fd, t);
+        close(fd);
+        if (reason == 0) return 0;
+        snprintf(why, sizeof why, ": %s", strerror(reason));
+        errno = reason;
+        fd = LJINSPECT_ERR_SYSTEM;
+    }
+    int reason = errno;
+    log_message(c, L, LJINSPECT_ERROR, "hooks file %s%s", f->path, why);
+    errno = reason;
+    return fd;
 }
 
 /* ---- Applying ---- */
@@ -204,11 +229,6 @@ static bool is_fresh(const char *path) {
     if (stat(path, &st) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return true;
     int64_t age_ms = ((int64_t)now.tv_sec - st.st_ctim.tv_sec) * 1000 + (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
     return age_ms < 50;
-}
-
-/* Whether an error says nothing about the file. */
-static bool is_passing(int reason) {
-    return reason == ENOMEM || reason == EMFILE || reason == ENFILE || reason == EINTR;
 }
 
 static void announce(hooksfile *f, context *c, lua_State *L) {
