@@ -41,7 +41,7 @@ for how in "" wait; do
     show report "$ljinspect" report "$work/r.folded"
     check "report" clean report
     # A profile that somebody else has written.
-    { printf '%s' "$hostile" | tr -d '\n' && echo ';x 3'; } >"$work/written"
+    { printf '%s' "$hostile" | tr -d '\r\n' && echo ';x 3'; } >"$work/written"
     show report "$ljinspect" report "$work/written"
     check "report of a profile that is hostile" clean report
     show error "$ljinspect" report "$work/no/$hostile"
