@@ -39,6 +39,7 @@ struct hooksfile {
     bool fresh;           /* the file was written so shortly before it was read that a later write may look the same */
     bool unwatched;       /* no watcher could be started: that is logged once, and tried again */
     bool announced;       /* the log says that it is watched */
+    int unnotified;       /* and why not all is notified: watch_share_inotify_errno() */
     bool applied;         /* the hooks in force are this file's */
     bool polling;         /* hooksfile_poll runs */
     bool stopped;         /* hooksfile_stop was called from within: it is done at the end */
@@ -231,13 +232,20 @@ static bool is_fresh(const char *path) {
     return age_ms < 50;
 }
 
+/* Log that the file is watched, once, and how, whenever that changes. */
 static void announce(hooksfile *f, context *c, lua_State *L) {
-    int reason = watch_share_inotify_errno(f->watcher);
+    int reason = watch_share_inotify_errno(f->watcher), before = f->unnotified;
+    if (!f->announced) {
+        before = 0;
+        log_message(c, L, LJINSPECT_INFO, "watching hooks file %s", f->path);
+    }
     f->announced = true;
-    log_message(c, L, LJINSPECT_INFO, "watching hooks file %s", f->path);
-    if (reason != 0)
+    f->unnotified = reason;
+    if (reason != 0 && reason != before)
         log_message(c, L, LJINSPECT_WARN, "hooks file %s: no notification from the system (%s), looking every %d ms",
                     f->path, strerror(reason), f->delay_ms);
+    else if (reason == 0 && before != 0)
+        log_message(c, L, LJINSPECT_INFO, "hooks file %s: the system notifies again", f->path);
 }
 
 static int start_watcher(hooksfile *f, watch_share **out);
@@ -273,7 +281,7 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
         int error = begin(f, c, L);
         if (error != 0) return error;
     }
-    if (!f->announced) announce(f, c, L);
+    announce(f, c, L);
     bool reported = watch_share_take(f->watcher);
     c->engine->class->awake(c->engine, L);
     watch_state now = watch_look(f->path); /* before it is read: what changes later is a change again */
