@@ -7,6 +7,16 @@
 
 #include "alloc.h"
 
+static atomic_bool no_instances; /* of inotify */
+int __real_inotify_init1(int flags);
+int __wrap_inotify_init1(int flags);
+
+int __wrap_inotify_init1(int flags) {
+    if (!no_instances) return __real_inotify_init1(flags);
+    errno = EMFILE;
+    return -1;
+}
+
 typedef struct fixture {
     test_dir dir;
     test_log log;
@@ -445,6 +455,47 @@ static void a_refused_file_is_applied_where_the_rules_are_off(void **state) {
     assert_int_equal(hooks_set(f), 0);
     assert_int_equal(ljinspect_watch(f->L, f->file, 60, LJINSPECT_WATCH_INSECURE), 0);
     assert_int_equal(hooks_set(f), 1);
+}
+
+static int count_of(const char *text, const char *part) {
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, part)) != NULL; p++) n++;
+    return n;
+}
+
+/* Poll for a while, and until the log has `part`. */
+static void poll_until_logged(fixture *f, const char *part) {
+    int64_t end = now_ms() + DEADLINE_MS, least = now_ms() + 200;
+    while ((strstr(f->log.text, part) == NULL || now_ms() < least) && now_ms() < end) {
+        ljinspect_poll(f->L);
+        sleep_ms(5);
+    }
+    assert_logged(&f->log, part);
+}
+
+static void that_the_system_does_not_notify_is_logged_once_and_that_it_does_again(void **state) {
+    fixture *f = *state;
+    static const char without[] = "no notification from the system (Too many open files), looking every 50 ms",
+                      again[] = "the system notifies again";
+    no_instances = true;
+    write_file(f->file, one_hook);
+    int error = ljinspect_watch(f->L, f->file, 0.05, LJINSPECT_WATCH_INSECURE);
+    poll_until_logged(f, without);
+    write_file(f->file, two_hooks);
+    int64_t end = now_ms() + DEADLINE_MS;
+    while (hooks_set(f) != 2 && now_ms() < end) {
+        ljinspect_poll(f->L);
+        sleep_ms(5);
+    }
+    no_instances = false;
+    assert_int_equal(error, 0);
+    assert_int_equal(hooks_set(f), 2);
+    assert_int_equal(count_of(f->log.text, without), 1);
+    assert_not_logged(&f->log, again);
+    poll_until_logged(f, again);
+    assert_int_equal(count_of(f->log.text, again), 1);
+    assert_int_equal(count_of(f->log.text, without), 1);
+    assert_int_equal(count_of(f->log.text, "watching hooks file"), 1);
 }
 
 static void hooks_of_a_file_that_failed_are_released(void **state) {
@@ -1032,6 +1083,7 @@ int main(void) {
         T(a_file_that_may_not_be_read_is_an_error),
         T(a_file_writable_by_others_is_refused_and_the_hooks_stay),
         T(a_refused_file_is_applied_where_the_rules_are_off),
+        T(that_the_system_does_not_notify_is_logged_once_and_that_it_does_again),
         T(hooks_of_a_file_that_failed_are_released),
     };
     const struct CMUnitTest meddling[] = {
