@@ -38,18 +38,18 @@ local function hook(line, filter)
         return ljinspect.unset_all
     end
 end
-variant("ljinspect: a hook that is hit once per request, reads a local", 2000, hook(LINE, function(info)
+variant("ljinspect: a hook that is hit once per request, reads a local", 1000, hook(LINE, function(info)
     hits = hits + 1
     return info.vals.conf_key == "no such key"
 end), true)
-variant("ljinspect: a hook in table form, a condition that is false", 2000, function()
+variant("ljinspect: a hook in table form, a condition that is false", 1000, function()
     assert(ljinspect.set_hook {file = FILE, line = LINE, condition = "conf_key == 99", log = "{conf_key}", budget = 0})
     return function()
         hits = ljinspect.hooks()[1].hits
         ljinspect.unset_all()
     end
 end, true)
-variant("ljinspect: a hook on a line that does not run", 2000, hook(ELSEWHERE, function() hits = hits + 1 return false end))
+variant("ljinspect: a hook on a line that does not run", 1000, hook(ELSEWHERE, function() hits = hits + 1 return false end))
 
 -- ---- LuaJIT's own debug.sethook ----
 
@@ -100,7 +100,7 @@ end
 for _, mode in ipairs {"f", "l"} do
     local found, profiler = pcall(require, "jit.p")
     if found then
-        variant(("jit.p, mode %s, 10 ms (100 samples a second)"):format(mode), 5000, function()
+        variant(("jit.p, mode %s, 10 ms (100 samples a second)"):format(mode), 2000, function()
             profiler.start(mode .. "i10", "/dev/null")
             return profiler.stop
         end)
@@ -110,7 +110,7 @@ for _, mode in ipairs {"f", "l"} do
 end
 local found, dump = pcall(require, "jit.v")
 if found then
-    variant("jit.v", 5000, function()
+    variant("jit.v", 2000, function()
         dump.on("/dev/null")
         return dump.off
     end)
@@ -157,18 +157,18 @@ local function nothing() return function() end end
 local function fresh()
     jit.flush()
     jit.on()
-    work.batch(3000)
+    work.batch(2000)
 end
 
 local function compare(v)
     local ratios, times = {}, {}
     for i = 1, rounds do
         fresh()
-        local before = measure(2000, nothing)
+        local before = measure(1000, nothing)
         times[i] = measure(v.n, v.on)
         local noticed = hits
         fresh()
-        ratios[i] = times[i] / ((before + measure(2000, nothing)) / 2)
+        ratios[i] = times[i] / ((before + measure(1000, nothing)) / 2)
         hits = noticed
     end
     assert(v.expects ~= true or hits >= v.n, v.name .. ": it was hit " .. hits .. " times of " .. v.n)

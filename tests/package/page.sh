@@ -93,12 +93,8 @@ awk -v dir="$dir" '
     /^```/ { inside = !inside && out != ""; if (inside) printf "" >out; else if (out != "") { close(out); out = "" }; next }
     inside { print >>out }
 ' "$LJINSPECT_SOURCE/$page"
-# nginx was built to use directories of the system.
-if [ -e "$dir/tree/nginx.conf" ]; then
-    for what in client_body proxy fastcgi uwsgi scgi; do
-        sed -i "s#^http {#&\n    ${what}_temp_path tmp;#" "$dir/tree/nginx.conf"
-    done
-fi
+# The system's nginx, if there is one, has modules of its own.
+if [ -x "$root/usr/sbin/nginx" ] && [ -e "$dir/tree/nginx.conf" ]; then sed -i '/^include .*modules-enabled/d' "$dir/tree/nginx.conf"; fi
 
 # ---- What is run where ----
 
