@@ -9,7 +9,7 @@
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test deb stress torture fuzz bench install-deps clean
+.PHONY: all demo test deb stress torture fuzz bench compare install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -69,6 +69,11 @@ bench: all
 	else echo "How long opening the trap engine takes: not measured, this build has none."; fi
 	@$(BENCH) luajit tests/bench/change.lua
 	@LJINSPECT_BUILD=$(BUILD) tests/bench/record.sh 5
+
+# What others cost, on the same loop; COMPARE is a directory with their files (tests/bench/compare.sh).
+COMPARE = build/compare
+compare: all
+	@$(BENCH) tests/bench/compare.sh $(COMPARE)
 
 # nginx at full load for a minute while its hooks change, with each engine.
 STRESS = LJINSPECT_STRESS_SECONDS=60 tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= debs
