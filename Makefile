@@ -2,6 +2,7 @@
 # make test    run all tests
 # make stress  nginx under load for a minute or two while hooks change
 # make torture run programs with hooks on every line for TORTURE_SECONDS, random things from TORTURE_SEED on
+# make manual  the manual as HTML, in build/manual
 # make deb     Debian packages, in build-deb/packages
 # make fuzz    run each fuzzer for FUZZ_SECONDS (tests/fuzz)
 # All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
@@ -9,7 +10,7 @@
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test deb stress torture fuzz bench compare install-deps clean
+.PHONY: all demo test manual deb stress torture fuzz bench compare install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -32,6 +33,11 @@ test:
 	@cmake --preset default -B $(BUILD) --log-level=WARNING -DLJINSPECT_TESTS=ON $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) --parallel $(JOBS)
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+
+manual:
+	@cmake/install-deps.sh manual
+	@cmake --preset default -B $(BUILD) --log-level=WARNING $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD) --target manual | grep "^The manual"
 
 deb:
 	@cmake/install-deps.sh deb

@@ -11,6 +11,7 @@
 #   protoc    the compiler of protocol buffers
 #   bash, zsh, fish   a shell
 #   groff     what shows manual pages
+#   manual    that, mandoc, lowdown, and luajit
 #   deb       what makes Debian packages, and a C++ compiler
 #   lintian   that, and lintian
 #   luarocks  the command, and luajit
@@ -80,6 +81,12 @@ protoc)
     ;;
 bash | zsh | fish) needs_command "$need" " (Debian: $need)" ;;
 groff) needs_command groff " (Debian: groff-base)" ;;
+manual)
+    needs_command groff " (Debian: groff-base)"
+    needs_command mandoc " (Debian: mandoc)"
+    needs_command lowdown " (Debian: lowdown)"
+    needs_command luajit " (Debian: luajit)"
+    ;;
 cxx)
     needs_command c++ " (Debian: g++)"
     needs_command pkg-config ""

@@ -14,9 +14,9 @@
 
 static const char HELP[] = "Usage: ljinspect stack [OPTION...] PID\n"
                            "       ljinspect stack [OPTION...] --core=FILE [--exe=FILE]\n"
-                           "Show where the Lua code of a process is, as debug.traceback() would. The process needs\n"
-                           "nothing for it, may hang in an endless loop, and goes on. A thread that runs is stopped\n"
-                           "for the moment the reading takes.\n"
+                           "Show where the Lua code of a process is, as debug.traceback() would. The process\n"
+                           "needs nothing for it, may hang in an endless loop, and goes on. A thread that\n"
+                           "runs is stopped for the moment the reading takes.\n"
                            "\n"
                            "  -a, --all         all coroutines, not only the one that runs\n"
                            "  -l, --locals      names and values of local variables\n"

@@ -46,8 +46,9 @@ has() { # PACKAGE FILE...
 }
 has libljinspect0 "$lib/libljinspect.so.0" "$lib/libljinspect.so.$version"
 has libljinspect-dev usr/include/ljinspect.h "$lib/libljinspect.so" "$lib/libljinspect.a" "$lib/pkgconfig/ljinspect.pc" \
-    "$lib/cmake/ljinspect/ljinspect-config.cmake"
-has lua-ljinspect "$lib/lua/5.1/ljinspect.so" usr/share/lua/5.1/{resty,apisix}/inspect{,/dbg}.lua
+    "$lib/cmake/ljinspect/ljinspect-config.cmake" usr/share/man/man3/ljinspect{,_set_hook,_poll}.3.gz
+has lua-ljinspect "$lib/lua/5.1/ljinspect.so" usr/share/lua/5.1/{resty,apisix}/inspect{,/dbg}.lua \
+    usr/share/man/man3/ljinspect-lua.3.gz usr/share/man/man5/ljinspect-hooks.5.gz usr/share/man/man7/ljinspect-messages.7.gz
 has ljinspect usr/bin/ljinspect "$lib/libljinspect-preload.so" usr/share/man/man1/ljinspect.1.gz \
     usr/share/zsh/vendor-completions/_ljinspect
 for name in $names; do has "$name" "usr/share/doc/$name/"{copyright,changelog.gz,changelog.Debian.gz}; done
