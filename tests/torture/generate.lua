@@ -506,8 +506,9 @@ local function program()
     leave()
     print "do"
     print(table.concat(out, "\n"))
-    print("for round = 1, " .. 1 + random(6) .. " do")
-    for _, f in ipairs(parts) do print("  R(" .. f .. ", round)") end
+    local long = chance(8) -- most have little to spend: other code finds more than the same code does
+    print("for round = 1, " .. 1 + random(long and 12 or 3) .. " do")
+    for _, f in ipairs(parts) do print("  R(" .. f .. ", round, " .. (long and 1000 or 150) .. ")") end
     print "end"
     print "end"
     out, names = {}, 0

@@ -7,7 +7,7 @@ local left
 -- LuaJIT does not find some names on a hooked line (README.md).
 local function nameless(s)
   return (s:gsub("(attempt to [%a ]-) %a+ '[^'\n]*' %(a (%a+) value%)", "%1 a %2 value"):gsub("argument (#%d+) to '[^']*'", "argument %1")
-    :gsub("in function [^\n]*", "in function"):gsub("0x%x+", "ADDRESS"))
+    :gsub("in function [^\n]*", "in function"):gsub("0x%x+", "ADDRESS"):gsub("%[[bC][^%]]*%]: at ADDRESS", "[C]: in function"))
 end
 -- What a processor makes of the signs of zero and of what is no number is left out.
 local function shown(v)
@@ -110,7 +110,7 @@ local function wrapped(f)
 end
 local function Y(...) if coroutine.running() then return coroutine.yield(...) end end
 local function F(a, b) return N(a) + N(b) end
-local function R(f, round)
-  left = 500
+local function R(f, round, spend)
+  left = spend
   P(round, pcall(f, round, "r", G))
 end
