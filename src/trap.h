@@ -341,12 +341,11 @@ void trap_unbound(engine *base, lua_State *L, lua_Hook tick);
  *   PROTOS    weak keys: the hooked functions. One that is missing was freed: its address may be another's by now
  *   ANCHOR    {function}: the one stepped over last, so that a step never ends in freed memory
  *   SENTINEL  a table that was new at the last search; what is in front of it in the list of objects is newer
- *   TRIED     weak keys: functions LuaJIT began to compile while hooks were armed; true where it had not given up on
- *             one of its loops before
+ *   GIVEN_UP  weak keys: functions of which LuaJIT had given up on a loop when the first hook came
  *   STAND_INS the program's functions that lead to us (trap_stand_in.c)
  *   BEGIN     a table that was new when the first hook came
  */
-enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_TRIED, TRAP_STAND_INS, TRAP_BEGIN };
+enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_GIVEN_UP, TRAP_STAND_INS, TRAP_BEGIN };
 void trap_push_part(trap_engine *e, lua_State *L, int part);
 void trap_set_part(trap_engine *e, lua_State *L, int part); /* pops the value; may raise a memory error */
 void trap_push_weak_table(lua_State *L);                    /* may raise a memory error */

@@ -42,7 +42,7 @@ void trap_code_open(trap_engine *e, lua_State *L) {
     lua_createtable(L, 0, 0);
     lua_rawseti(L, -2, TRAP_SENTINEL);
     trap_push_weak_table(L);
-    lua_rawseti(L, -2, TRAP_TRIED);
+    lua_rawseti(L, -2, TRAP_GIVEN_UP);
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 

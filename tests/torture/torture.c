@@ -218,6 +218,11 @@ static int check_return(ljinspect_hit *hit, const key *k) {
     return tail_call;
 }
 
+static bool ends_with(const char *s, const char *end) {
+    size_t len = strlen(s), n = strlen(end);
+    return len >= n && strcmp(s + len - n, end) == 0;
+}
+
 static int on_hit(ljinspect_hit *hit, void *userdata) {
     size_t i = (size_t)(uintptr_t)userdata;
     lua_Debug ar;
@@ -230,7 +235,7 @@ static int on_hit(ljinspect_hit *hit, void *userdata) {
         t.checks++;
         if (!ljinspect_hit_frame(hit, "Sl", &ar) || ar.currentline != k->line) {
             problem("%s#%d: hit at line %d", k->source, k->line, ar.currentline);
-        } else if (strcmp(ar.source, k->source) != 0) {
+        } else if (!ends_with(ar.source, k->source)) {
             problem("%s#%d: hit in %s", k->source, k->line, ar.source);
         }
     }
@@ -265,10 +270,7 @@ static void on_log(lua_State *L, enum ljinspect_level level, const char *message
 
 /* What makes the order of tables steady is no part of the program. */
 static bool is_ours(const char *source) {
-    static const char ours[] = "/lib/steady.lua";
-    size_t len = strlen(source);
-    return strcmp(source, "=torture") == 0 ||
-           (len >= sizeof(ours) - 1 && strcmp(source + len - (sizeof(ours) - 1), ours) == 0);
+    return strcmp(source, "=torture") == 0 || ends_with(source, "/lib/steady.lua");
 }
 
 static void start_hooks(lua_State *L) {
@@ -295,11 +297,18 @@ static void stop_hooks(lua_State *L) {
     if (removed != left) problem("%d hooks were left, not %d", removed, left);
 }
 
+/* With the line engine a coroutine that goes on for the first time since a hook was set, with a line it has not been at,
+ * misses it there (engine_line.c: on_new_thread). */
+static uint64_t may_miss(void) {
+    return t.random && strcmp(wanted("LJINSPECT_ENGINE"), "line") == 0 ? t.changes : 0;
+}
+
 static void compare(const keys *expected) {
+    const uint64_t missed = may_miss();
     for (size_t i = 0; i < t.keys.n; i++) {
         key *k = &t.keys.list[i];
         uint64_t arrivals = keys_get(&t.expected, k->source, k->line)->count;
-        if (k->count > arrivals || (k->count < arrivals && k->id != 0 && k->always)) {
+        if (k->count > arrivals || (k->count + missed < arrivals && k->id != 0 && k->always)) {
             problem("%s#%d: %" PRIu64 " hits of %" PRIu64, k->source, k->line, k->count, arrivals);
         }
     }
