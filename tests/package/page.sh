@@ -17,10 +17,8 @@ set -euo pipefail
 page=$1
 dir=$(mktemp -d)
 cleanup() {
-    local file
-    for file in nginx.pid pid; do
-        if [ -s "$dir/tree/$file" ]; then kill -QUIT "$(<"$dir/tree/$file")" 2>/dev/null || true; fi
-    done
+    if [ -s "$dir/tree/nginx.pid" ]; then kill -QUIT "$(<"$dir/tree/nginx.pid")" || true; fi
+    if [ -s "$dir/tree/pid" ]; then kill "$(<"$dir/tree/pid")" || true; fi
     rm -rf "$dir"
 }
 trap cleanup EXIT
