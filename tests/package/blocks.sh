@@ -1,10 +1,10 @@
 #!/bin/bash
-# Every code block of README and docs has a line above it that says how it is tested (page.sh tells which there are), and every
+# Every code block of README, docs and the examples' READMEs has a line above it that says how it is tested (page.sh tells which there are), and every
 # page with one that is run is run by ctest. What is not run is listed, with the reason that stands there. And links from page to
 # page, and to their headings, lead somewhere.
 set -euo pipefail
 cd "$LJINSPECT_SOURCE"
-pages=(README.md docs/*.md)
+pages=(README.md docs/*.md examples/*/README.md)
 failed=0
 
 for page in "${pages[@]}"; do

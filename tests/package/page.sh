@@ -91,8 +91,8 @@ awk -v dir="$dir" '
     /^```/ { inside = !inside && out != ""; if (inside) printf "" >out; else if (out != "") { close(out); out = "" }; next }
     inside { print >>out }
 ' "$LJINSPECT_SOURCE/$page"
-# The system's nginx, if there is one, has modules of its own.
-if [ -x "$root/usr/sbin/nginx" ] && [ -e "$dir/tree/nginx.conf" ]; then sed -i '/^include .*modules-enabled/d' "$dir/tree/nginx.conf"; fi
+# The modules of an nginx that is unpacked are loaded by its command.
+if [ -x "$root/usr/sbin/nginx" ] && [ -e "$dir/tree/nginx.conf" ]; then sed -i '/^load_module /d' "$dir/tree/nginx.conf"; fi
 
 # ---- What is run where ----
 
