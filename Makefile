@@ -3,6 +3,7 @@
 # make stress  nginx under load for a minute or two while hooks change
 # make torture run programs with hooks on every line for TORTURE_SECONDS, random things from TORTURE_SEED on
 # make manual  the manual as HTML, in build/manual
+# make compare what other tools cost beside it: COMPARE=DIRECTORY with their files
 # make deb     Debian packages, in build-deb/packages
 # make fuzz    run each fuzzer for FUZZ_SECONDS (tests/fuzz)
 # All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.

@@ -100,7 +100,7 @@ end
 for _, mode in ipairs {"f", "l"} do
     local found, profiler = pcall(require, "jit.p")
     if found then
-        variant(("jit.p, mode %s, 10 ms (100 samples a second)"):format(mode), 2000, function()
+        variant(("jit.p, mode %s, 10 ms (100 samples a second)"):format(mode), 10000, function()
             profiler.start(mode .. "i10", "/dev/null")
             return profiler.stop
         end)
@@ -110,7 +110,7 @@ for _, mode in ipairs {"f", "l"} do
 end
 local found, dump = pcall(require, "jit.v")
 if found then
-    variant("jit.v", 2000, function()
+    variant("jit.v", 10000, function()
         dump.on("/dev/null")
         return dump.off
     end)

@@ -1,9 +1,10 @@
 #!/bin/bash
-# Every code block of README and docs has a line above it that says how it is tested (page.sh tells which there are), and every
-# page with one that is run is run by ctest. What is not run is listed, with the reason that stands there.
+# Every code block of README, docs and the examples' READMEs has a line above it that says how it is tested (page.sh tells which there are), and every
+# page with one that is run is run by ctest. What is not run is listed, with the reason that stands there. And links from page to
+# page, and to their headings, lead somewhere.
 set -euo pipefail
 cd "$LJINSPECT_SOURCE"
-pages=(README.md docs/*.md)
+pages=(README.md docs/*.md examples/*/README.md)
 failed=0
 
 for page in "${pages[@]}"; do
@@ -33,5 +34,21 @@ for page in "${pages[@]}"; do
         echo "$page: no test runs it"
         failed=1
     fi
+done
+
+# A heading's anchor, as GitHub makes it.
+anchors() { sed '/^```/,/^```/d' "$1" | sed -n 's/^#\{1,6\} //p' | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9\n_-'; }
+for page in "${pages[@]}"; do
+    while read -r link; do
+        case $link in http*) continue ;; esac
+        file=${link%%#*} anchor=
+        [ "$file" = "$link" ] || anchor=${link#*#}
+        file=${file:+$(dirname "$page")/$file}
+        file=${file:-$page}
+        if [ ! -e "$file" ] || { [ -n "$anchor" ] && ! anchors "$file" | grep -qxF -- "$anchor"; }; then
+            echo "$page: a link leads nowhere: $link"
+            failed=1
+        fi
+    done < <(sed '/^```/,/^```/d' "$page" | tr '\n' ' ' | grep -oE '\]\([^) ]+\)' | sed 's/^](//; s/)$//')
 done
 exit $failed

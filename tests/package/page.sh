@@ -17,10 +17,8 @@ set -euo pipefail
 page=$1
 dir=$(mktemp -d)
 cleanup() {
-    local file
-    for file in nginx.pid pid; do
-        if [ -s "$dir/tree/$file" ]; then kill -QUIT "$(<"$dir/tree/$file")" 2>/dev/null || true; fi
-    done
+    if [ -s "$dir/tree/nginx.pid" ]; then kill -QUIT "$(<"$dir/tree/nginx.pid")" || true; fi
+    if [ -s "$dir/tree/pid" ]; then kill "$(<"$dir/tree/pid")" || true; fi
     rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -93,8 +91,8 @@ awk -v dir="$dir" '
     /^```/ { inside = !inside && out != ""; if (inside) printf "" >out; else if (out != "") { close(out); out = "" }; next }
     inside { print >>out }
 ' "$LJINSPECT_SOURCE/$page"
-# The system's nginx, if there is one, has modules of its own.
-if [ -x "$root/usr/sbin/nginx" ] && [ -e "$dir/tree/nginx.conf" ]; then sed -i '/^include .*modules-enabled/d' "$dir/tree/nginx.conf"; fi
+# The modules of an nginx that is unpacked are loaded by its command.
+if [ -x "$root/usr/sbin/nginx" ] && [ -e "$dir/tree/nginx.conf" ]; then sed -i '/^load_module /d' "$dir/tree/nginx.conf"; fi
 
 # ---- What is run where ----
 
