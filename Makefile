@@ -95,4 +95,4 @@ install-deps:
 	@tests/torture/fetch.sh
 
 clean:
-	rm -rf build build-clang build-asan build-tsan build-fuzz build-release build-deb
+	rm -rf build build-clang build-asan build-tsan build-fuzz build-release build-openresty build-deb
