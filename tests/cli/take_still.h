@@ -24,12 +24,13 @@ static bool take_still(target *t, const remote_vm *vm, struct still *s) {
     enum { THREAD = 96, C_STACK = 1024, HOT_COUNTS = 128 };
     remote_state state;
     remote_thread th;
+    const uint64_t sp = s->reg[target_cpu_of(t) == CPU_ARM64 ? STILL_ARM64_SP : STILL_X64_SP];
     s->used = 0;
     if (!remote_read_state(t, vm, &state) || !remote_read_thread(t, vm, state.current, &th)) return false;
     return take_piece(t, s, vm->g, vm->g + REMOTE_G_SIZE) &&
            take_piece(t, s, vm->dispatch - HOT_COUNTS, vm->dispatch + 8 * (uint64_t)vm->n_dispatch) &&
            take_piece(t, s, th.address, th.address + THREAD) && take_piece(t, s, th.stack, th.stack_end) &&
-           take_piece(t, s, s->reg[4], s->reg[4] + C_STACK);
+           take_piece(t, s, sp, sp + C_STACK);
 }
 
 #endif
