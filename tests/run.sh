@@ -74,6 +74,7 @@ arm64)
     LJINSPECT_ARM64=$source/build/arm64
     [ -e "$LJINSPECT_ARM64/done" ] || skip "nothing in $LJINSPECT_ARM64; cmake/fetch-arm64.sh unpacks there what this needs"
     needs_command qemu-aarch64-static " (Debian: qemu-user-static)"
+    needs_command luajit " (Debian: luajit)"
     export LJINSPECT_ARM64
     ;;
 nm) needs_command nm " (Debian: binutils)" ;;

@@ -18,7 +18,8 @@ enum {
     CFRAMES = 64, /* of one coroutine */
     CFRAME_BYTES = 8 * VM_CFRAME_SIZE,
 #if defined(__aarch64__)
-    BELOW = 4096, /* bytes of the C stack below the interpreter's frame: where functions in C have saved its registers */
+    BELOW =
+        4096, /* bytes of the C stack below the interpreter's frame: where functions in C have saved its registers */
 #else
     BELOW = 512, /* what compiled code took, a return address */
 #endif

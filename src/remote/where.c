@@ -141,6 +141,27 @@ static bool find_caller(target *t, const remote_vm *vm, target_regs *r) {
 
 /* ---- States ---- */
 
+/* What is called by lua_cpcall(), as the compiler is, has a frame on the C stack that belongs to no function. */
+static bool is_in_between(target *t, uint64_t cframe) {
+    unsigned char nres[4];
+    return target_read(t, cframe + REMOTE_WORD * remote_cpu_of(t)->cframe_nres, nres, sizeof nres) &&
+           vm_i32(nres, 0) < 0;
+}
+
+/* The PC that the interpreter stored in its frame. */
+static bool read_stored_pc(target *t, const remote_thread *th, uint64_t *pc) {
+    enum { BETWEEN_MAX = 16 };
+    const remote_cpu *cpu = remote_cpu_of(t);
+    uint64_t cframe = th->cframe;
+    for (int i = 0; cframe != 0 && i < BETWEEN_MAX; i++) {
+        uint64_t previous;
+        if (!is_in_between(t, cframe)) return target_u64(t, cframe + REMOTE_WORD * cpu->cframe_pc, pc);
+        if (!target_u64(t, cframe + REMOTE_WORD * cpu->cframe_prev, &previous)) return false;
+        cframe = previous & ~UINT64_C(3);
+    }
+    return false;
+}
+
 /* L->base, and the PC of the C frame if a Lua function is there. */
 static where_result stored(target *t, const remote_vm *vm, remote_where *w) {
     uint64_t value, pc;
@@ -152,8 +173,7 @@ static where_result stored(target *t, const remote_vm *vm, remote_where *w) {
     if (!target_u64(t, w->base - 16, &value)) return WHERE_BROKEN;
     if (!remote_read_func(t, vm, remote_object(value, VM_TYPE_FUNC), &f)) return WHERE_BROKEN;
     if (!f.is_lua) return WHERE_OK;
-    if (th->cframe == 0 || !target_u64(t, th->cframe + REMOTE_WORD * remote_cpu_of(t)->cframe_pc, &pc))
-        return WHERE_BROKEN;
+    if (!read_stored_pc(t, th, &pc)) return WHERE_BROKEN;
     if (pc < f.header || pc > f.header + 4 * (uint64_t)f.n_ins) return WHERE_BROKEN;
     w->pc = pc;
     return WHERE_OK;
@@ -258,7 +278,10 @@ where_result remote_where_now(target *t, remote_vm *vm, const target_regs *r, re
     if ((!found || w->thread.cframe == 0) && !remote_read_thread(t, vm, vm->main, &w->thread)) return WHERE_BROKEN;
     if (w->thread.cframe == 0) return WHERE_IDLE;
     if (s.vmstate >= 0) return compiled(t, vm, r, &s, w);
-    if (s.vmstate == ~VM_STATE_INTERP) return interpreting(t, vm, r, w);
+    /* While a trace is recorded the interpreter runs in between. */
+    bool interprets = s.vmstate == ~VM_STATE_INTERP ||
+                      (s.vmstate == ~VM_STATE_RECORD && r != NULL && !is_in_between(t, w->thread.cframe));
+    if (interprets) return interpreting(t, vm, r, w);
     if (s.vmstate == ~VM_STATE_GC && s.jit_base != 0) return compiled(t, vm, r, &s, w);
     if (s.vmstate == ~VM_STATE_EXIT) return WHERE_UNKNOWN; /* the stack is being restored from a snapshot */
     /* On the way out of a function that C called, or into one. */

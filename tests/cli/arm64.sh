@@ -1,6 +1,7 @@
 #!/bin/bash
 # Core files of arm64 processes, which an emulator leaves behind, are read on any machine: stacks against debug.traceback(), the
-# heap, traces. arm64.sh LUAJIT: the emulated program.
+# heap, traces. Where the command itself is not emulated: processes that the emulator's interface for debuggers stops at any
+# instruction. arm64.sh LUAJIT: the emulated program.
 . "$(dirname "$0")/lib.sh"
 luajit=$1
 if [ -n "${LJINSPECT_EMULATOR:-}" ]; then # the command is emulated, too
@@ -52,6 +53,26 @@ for how in spin wait; do
             check "what it does" contains "$output" "runs: $([ $mode = on ] && echo "compiled code, trace" || echo "interpreted code")"
     done
 done
+
+# ---- At any instruction ----
+
+# Of a program that the compiler works on all the time, more samples fall in between two states.
+sampled() { # OPTION ROUNDS PERCENT
+    rm -f socket
+    start qemu-aarch64-static -g "$work/socket" -L "$LJINSPECT_ARM64/root" -0 luajit "$luajit" $1 "$here/known.lua"
+    "$LJINSPECT_BUILD/tests/emulated" "$work/socket" "$pid" "$2" "$3" "$work/known.folded"
+    local said=$?
+    kill -KILL "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+    return $said
+}
+if [ -z "${LJINSPECT_EMULATOR:-}" ]; then
+    for how in "-joff 1000 2" "-jon 600 10"; do
+        # shellcheck disable=SC2086
+        check "samples, $how" sampled $how
+        check "each of them can be" luajit "$here/known_check.lua" known.folded
+    done
+fi
 
 # ---- The heap: all of it, as the program counts it ----
 
