@@ -66,7 +66,7 @@ static int finish(int status) {
 
 static int run_command(int i, int argc, char **argv) {
     if (COMMANDS[i].looks_inside && !target_processor_known())
-        return cli_fail(CLI_FAILED, "%s: processes are read from outside on x86-64 only so far", COMMANDS[i].name);
+        return cli_fail(CLI_FAILED, "%s: processes are read from outside on x86-64 and arm64 only", COMMANDS[i].name);
     return COMMANDS[i].command(argc, argv);
 }
 
