@@ -72,7 +72,13 @@ static int read_all(int fd, content *t) {
     }
 }
 
-/* Open the file once, check that very file, read it. 0; or an ljinspect_error, logged, errno set for _SYSTEM. */
+/* Whether an error of the path says that there is no file. */
+static bool is_absent(int reason) {
+    return reason == ENOENT || reason == ENOTDIR;
+}
+
+/* Open the file once, check that very file, read it. 0; or an ljinspect_error, errno set for _SYSTEM; logged, but where the
+ * file is absent by now. */
 static int load(hooksfile *f, context *c, lua_State *L, content *t) {
     char why[2 * PATH_MAX];
     struct stat st;
@@ -87,8 +93,10 @@ static int load(hooksfile *f, context *c, lua_State *L, content *t) {
         errno = EINVAL;
         goto done;
     } else if ((f->flags & LJINSPECT_WATCH_INSECURE) == 0 && !trust_check(f->path, fd, why, sizeof why)) {
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s refused: %s", f->path, why);
-        error = LJINSPECT_ERR_UNTRUSTED;
+        if (stat(f->path, &st) == 0 || !is_absent(errno)) { /* else what was amiss is that it went meanwhile */
+            log_message(c, L, LJINSPECT_ERROR, "hooks file %s refused: %s", f->path, why);
+            error = LJINSPECT_ERR_UNTRUSTED;
+        }
         goto done;
     } else {
         reason = read_all(fd, t);
@@ -96,7 +104,7 @@ static int load(hooksfile *f, context *c, lua_State *L, content *t) {
     if (reason == 0) {
         error = 0;
     } else {
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s: %s", f->path, strerror(reason));
+        if (!is_absent(reason)) log_message(c, L, LJINSPECT_ERROR, "hooks file %s: %s", f->path, strerror(reason));
         errno = reason;
     }
 done:
@@ -260,13 +268,18 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
     bool same = now.error == f->state.error && now.digest == f->state.digest;
     if (same && (f->refused || (!reported && !f->fresh))) return 0;
     f->state = now;
-    if (now.error == ENOENT || now.error == ENOTDIR) {
+    if (is_absent(now.error)) {
         f->fresh = false;
         return removed(f, c, L);
     }
     bool fresh = is_fresh(f->path);
     content text = {0};
     int error = load(f, c, L, &text);
+    if (error == LJINSPECT_ERR_SYSTEM && is_absent(errno)) { /* it went since it was looked at */
+        f->state = (watch_state){.error = errno};
+        f->fresh = false;
+        return removed(f, c, L);
+    }
     f->refused = error != 0;
     f->fresh = fresh && error == 0;
     if (error == 0 && same && digest(&text) == f->content) {

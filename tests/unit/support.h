@@ -30,6 +30,14 @@
 
 #define UNUSED __attribute__((unused))
 
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+
 enum { DEADLINE_MS = 20000 };
 
 UNUSED static int64_t now_ms(void) {
