@@ -319,6 +319,36 @@ static void a_directory_is_an_error(void **state) {
     assert_int_equal(hooks_set(f), 0);
 }
 
+/* The file goes between the look at the path and the open. */
+static const char *goes_at_open;
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...) {
+    va_list args;
+    va_start(args, flags);
+    int mode = (flags & O_CREAT) != 0 ? va_arg(args, int) : 0;
+    va_end(args);
+    if (goes_at_open != NULL && strcmp(path, goes_at_open) == 0) unlink(path);
+    return __real_open(path, flags, mode);
+}
+
+static void a_file_that_goes_while_it_is_opened_is_gone(void **state) {
+    fixture *f = *state;
+    write_file(f->file, "require('ljinspect').set_hook('a.lua', 1, nil, function() return false end)\n");
+    watch_file(f, f->file);
+    assert_int_equal(hooks_set(f), 1);
+    write_file(f->file, "require('ljinspect').set_hook('b.lua', 22, nil, function() return false end)\n");
+    goes_at_open = f->file;
+    assert_int_equal(ljinspect_poll(f->L), 1);
+    goes_at_open = NULL;
+    assert_int_equal(hooks_set(f), 0);
+    assert_logged(&f->log, "is gone: 1 hook removed");
+    assert_int_equal(f->log.at_level[LJINSPECT_ERROR], 0);
+    write_file(f->file, "require('ljinspect').set_hook('c.lua', 3, nil, function() return false end)\n");
+    assert_int_equal(ljinspect_poll(f->L), 1);
+    assert_int_equal(hooks_set(f), 1);
+}
+
 static void a_fifo_is_an_error_and_blocks_nothing(void **state) {
     fixture *f = *state;
     assert_int_equal(mkfifo(f->file, 0644), 0);
@@ -1046,6 +1076,7 @@ int main(void) {
         T(bytecode_is_not_loaded),
         T(a_directory_is_an_error),
         T(a_fifo_is_an_error_and_blocks_nothing),
+        T(a_file_that_goes_while_it_is_opened_is_gone),
         T(a_file_that_becomes_a_directory_leaves_the_hooks),
         T(an_empty_file_is_a_set_of_no_hooks),
         T(an_endless_chain_of_links_is_an_error),

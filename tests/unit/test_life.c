@@ -230,49 +230,6 @@ static void vms_are_closed_while_changes_arrive(void **state) {
     pthread_join(writer, NULL);
 }
 
-static atomic_bool elsewhere_over;
-
-static int is_over(lua_State *L) {
-    lua_pushboolean(L, atomic_load(&elsewhere_over));
-    return 1;
-}
-
-static void *run_elsewhere(void *L) {
-    run_named(L,
-              "while not is_over() do\n"
-              "  local sum = 0\n"
-              "  for i = 1, 300 do sum = sum + target(i) end\n"
-              "  local list = {sum, tostring(sum)}\n"
-              "  assert(list[1] == 45150 and list[2] == '45150')\n"
-              "end\n",
-              "@elsewhere.lua");
-    return NULL;
-}
-
-/* Without a call of the library on the second thread nothing tells that the VM has moved. */
-static void a_vm_that_was_handed_to_another_thread_is_not_taken_to_sleep_with_the_first(void **state) {
-    (void)state;
-    atomic_bool stop = false;
-    pthread_t writer, other;
-    for (int i = 0; i < 5; i++) {
-        lua_State *L = quiet_vm();
-        lua_pushcfunction(L, is_over);
-        lua_setglobal(L, "is_over");
-        run_named(L, target, "@target.lua");
-        assert_int_equal(watch_it(L), 0);
-        atomic_store(&elsewhere_over, false);
-        atomic_store(&stop, false);
-        assert_int_equal(pthread_create(&other, NULL, run_elsewhere, L), 0);
-        assert_int_equal(pthread_create(&writer, NULL, write_often, &stop), 0);
-        sleep_ms(300); /* in which this thread sleeps as hosts do that wait for their workers */
-        atomic_store(&elsewhere_over, true);
-        pthread_join(other, NULL);
-        atomic_store(&stop, true);
-        pthread_join(writer, NULL);
-        lua_close(L);
-    }
-}
-
 /* ---- Closing ---- */
 
 static void a_vm_closes_with_coroutines_suspended_on_hooked_lines(void **state) {
@@ -728,7 +685,6 @@ int main(void) {
         T(more_vms_than_there_are_debug_hook_functions_are_armed_at_once),
         T(vms_on_sixteen_threads_are_hooked_independently),
         T(vms_are_closed_while_changes_arrive),
-        T(a_vm_that_was_handed_to_another_thread_is_not_taken_to_sleep_with_the_first),
         T(a_vm_closes_with_coroutines_suspended_on_hooked_lines),
         T(a_vm_closes_with_a_change_waiting),
         T(a_vm_that_was_never_used_with_us_closes),
