@@ -130,6 +130,16 @@ for _, name in ipairs(order) do
     end
 end
 
+-- Turns with a reload are left out: new workers have all to load and to compile.
+local reloaded_at, reloads = 0, nil
+for _, row in ipairs(series.master or {}) do
+    if reloads ~= row.reloads and row.reloads > 0 then reloaded_at = row.seconds end
+    reloads = row.reloads
+end
+local settled = {}
+for _, row in ipairs(speed) do if row.seconds > reloaded_at then settled[#settled + 1] = row end end
+speed = settled
+
 local function third(rows, which, value)
     local n, values = math.floor(#rows / 3), {}
     for i = which == "first" and 1 or #rows - n + 1, which == "first" and n or #rows do values[#values + 1] = value(rows[i]) end

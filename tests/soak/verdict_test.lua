@@ -79,10 +79,10 @@ for _, flaw in ipairs(flaws) do
     check(status == 1 and report:find("FAILS  " .. begins, 1, true) and n == 1, begins .. " that grows fails, and nothing else", report)
 end
 
-status, report = soak(120, function(row, part) if row.ns_on then row.ns_on = row.ns_on * (1 + 0.4 * part) end end)
+status, report = soak(120, function(row, part) if row.ns_on then row.ns_on = row.ns_on * (1 + 1.2 * part) end end)
 check(status == 1 and report:find "FAILS  processor time of a request with hooks", "hooks that get slower fail", report)
 status, report = soak(120, function(row, part)
-    if row.ns_on then row.ns_on, row.ns_off = row.ns_on * (1 + 0.6 * part), row.ns_off * (1 + 0.6 * part) end
+    if row.ns_on then row.ns_on, row.ns_off = row.ns_on * (1 + 2 * part), row.ns_off * (1 + 2 * part) end
 end)
 check(status == 1 and report:find "FAILS  processor time of a request without", "requests without hooks that get slower fail", report)
 

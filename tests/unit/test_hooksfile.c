@@ -675,6 +675,37 @@ static void a_filter_that_polls_may_replace_itself(void **state) {
     assert_int_equal(hooks_set(f), 1);
 }
 
+/* Each is hit once by one arrival, in whichever table it is when its turn comes. */
+static void a_filter_that_polls_takes_no_hit_from_hooks_that_last(void **state) {
+    fixture *f = *state;
+    counter before = {0}, after = {0}, passing = {0};
+    ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = count_hit, .userdata = &before, .lasting = 1};
+    run_named(f->L, hooked_code, "@hooked.lua");
+    assert_true(ljinspect_set_hook(f->L, "hooked.lua", 2, 0, &filter) > 0);
+    write_file(f->file, "require('ljinspect').set_hook('hooked.lua', 2, nil, function()\n"
+                        "  local file = io.open(hooks_file, 'w')\n"
+                        "  file:write('require(\"ljinspect\").set_hook(\"hooked.lua\", 2, nil, function() new = (new "
+                        "or 0) + 1 return false end)')\n"
+                        "  file:close()\n"
+                        "  polled = require('ljinspect').poll()\n"
+                        "  return false\n"
+                        "end)\n");
+    watch_file(f, f->file);
+    filter.userdata = &after;
+    assert_true(ljinspect_set_hook(f->L, "hooked.lua", 2, 0, &filter) > 0);
+    assert_true(hook_counter(f->L, "hooked.lua", 2, &passing) > 0);
+    run(f->L, "hooked(1)");
+    assert_lua(f->L, "polled == true");
+    assert_int_equal(before.hits, 1);
+    assert_int_equal(after.hits, 1);
+    assert_int_equal(passing.hits, 0); /* it went with the old hooks */
+    assert_lua(f->L, "new == nil");    /* it was not there at the arrival */
+    run(f->L, "hooked(1)");
+    assert_int_equal(before.hits, 2);
+    assert_int_equal(after.hits, 2);
+    assert_lua(f->L, "new == 1");
+}
+
 static void a_filter_that_stops_watching_is_safe(void **state) {
     fixture *f = *state;
     run_named(f->L, hooked_code, "@hooked.lua");
@@ -1096,6 +1127,7 @@ int main(void) {
         T(a_file_that_unsets_all_begins_with_none),
         T(a_file_sees_its_own_hooks),
         T(a_filter_that_polls_may_replace_itself),
+        T(a_filter_that_polls_takes_no_hit_from_hooks_that_last),
         T(a_filter_that_stops_watching_is_safe),
         T(a_file_that_stops_and_starts_watching_itself_is_applied),
         T(hooks_are_not_hit_by_what_a_file_runs),
