@@ -74,6 +74,11 @@ static int read_all(int fd, content *t) {
     }
 }
 
+/* Whether an error of the path says that there is no file. */
+static bool is_absent(int reason) {
+    return reason == ENOENT || reason == ENOTDIR;
+}
+
 /* Whether an error says nothing about the file. */
 static bool is_passing(int reason) {
     return reason == ENOMEM || reason == EMFILE || reason == ENFILE || reason == EINTR || reason == ESTALE;
@@ -110,26 +115,34 @@ refused:
     return error;
 }
 
-/* Open the file, check it, read it. 0; or an ljinspect_error, logged, errno set for _SYSTEM. */
+/* Open the file, check it, read it. 0; or an ljinspect_error, errno set for _SYSTEM; logged, but where the file is absent by
+ * now. */
 static int load(hooksfile *f, context *c, lua_State *L, content *t) {
     char why[2 * PATH_MAX];
-    int fd = -1;
+    struct stat st;
+    int fd = -1, error = 0, reason = 0;
     for (int tries = 0; tries < TRIES && fd < 0; tries++) {
         fd = open_checked(f, why, sizeof why);
-        if (fd < 0 && errno != ESTALE && errno != ENOENT && errno != ENOTDIR) break;
+        if (fd < 0 && errno != ESTALE && !is_absent(errno)) break;
     }
-    if (fd >= 0) {
-        int reason = read_all(fd, t);
+    if (fd < 0) {
+        error = fd;
+        reason = errno;
+    } else {
+        reason = read_all(fd, t);
         close(fd);
         if (reason == 0) return 0;
         snprintf(why, sizeof why, ": %s", strerror(reason));
-        errno = reason;
-        fd = LJINSPECT_ERR_SYSTEM;
+        error = LJINSPECT_ERR_SYSTEM;
     }
-    int reason = errno;
+    /* Where the way could not be walked any more, what was amiss is that the file went meanwhile. */
+    if (is_absent(reason) && (error == LJINSPECT_ERR_SYSTEM || (stat(f->path, &st) != 0 && is_absent(errno)))) {
+        errno = reason;
+        return LJINSPECT_ERR_SYSTEM;
+    }
     log_message(c, L, LJINSPECT_ERROR, "hooks file %s%s", f->path, why);
     errno = reason;
-    return fd;
+    return error;
 }
 
 /* ---- Applying ---- */
@@ -288,13 +301,18 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
     bool same = now.error == f->state.error && now.digest == f->state.digest;
     if (same && (f->refused || (!reported && !f->fresh))) return 0;
     f->state = now;
-    if (now.error == ENOENT || now.error == ENOTDIR) {
+    if (is_absent(now.error)) {
         f->fresh = false;
         return removed(f, c, L);
     }
     bool fresh = is_fresh(f->path);
     content text = {0};
     int error = load(f, c, L, &text);
+    if (error == LJINSPECT_ERR_SYSTEM && is_absent(errno)) { /* it went since it was looked at */
+        f->state = (watch_state){.error = errno};
+        f->fresh = false;
+        return removed(f, c, L);
+    }
     f->refused = error != 0;
     f->fresh = fresh && error == 0;
     if (error == 0 && same && digest(&text) == f->content) {

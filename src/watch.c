@@ -28,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "own_threads.h"
 #include "watch_path.h"
 
 #ifndef MADV_WIPEONFORK
@@ -358,6 +359,7 @@ static void keep_waking(watcher *w) {
 static void *watch_run(void *arg) {
     watcher *w = arg;
 
+    own_thread_begins();
     (void)pthread_setname_np(pthread_self(), "ljinspect-watch"); /* for those who list threads; all goes well without */
     while (!atomic_load(&w->stopping)) {
         unsigned seen = wait_for_events(w);
@@ -387,6 +389,7 @@ static void *watch_run(void *arg) {
         }
         keep_waking(w);
     }
+    own_thread_ends();
     return NULL;
 }
 
@@ -398,6 +401,7 @@ static int start_thread(watcher *w) {
     long min = sysconf(_SC_THREAD_STACK_MIN);
     size_t stack = min > 0 && (size_t)min > STACK_SIZE ? (size_t)min : STACK_SIZE;
 
+    (void)own_threads_prepare();
     int error = pthread_attr_init(&attr);
     if (error != 0) {
         return -error;
