@@ -118,13 +118,14 @@ uintptr_t trap_wake(trap_regs *r) {
     lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
     trap_step_finish(e);
     trap_unwake(e);
-    char *top = r->base + 8 * (size_t)trap_arguments(r);
-    if (may_apply(e) && (char *)vm_ptr(L, VM_L_MAXSTACK) - top >= (ptrdiff_t)8 * TRAP_STACK) {
+    if (may_apply(e)) {
         trap_sync_state(L, r, trap_arguments(r));
-        trap_callout c = {.line = 0};
-        trap_call_out(e, L, &c);
+        if (trap_have_stack(e, L, TRAP_STACK)) { /* a VM that is new has less */
+            trap_callout c = {.line = 0};
+            trap_call_out(e, L, &c);
+            if (!e->closed) trap_step_finish(e);
+        }
         r->frame[VM_CFRAME_PC] = 0; /* "invalidate for subsequent line hook" */
-        if (!e->closed) trap_step_finish(e);
         r->base = vm_base(L);
     }
     /* The header may be another: dropping a trace restores it (lj_trace.c: trace_unpatch). */
