@@ -2,6 +2,7 @@
 # make test    run all tests
 # make stress  nginx under load for a minute or two while hooks change
 # make torture run programs with hooks on every line for TORTURE_SECONDS, random things from TORTURE_SEED on
+# make valgrind all unit and module tests under valgrind; takes most of an hour of one core
 # make deb     Debian packages, in build-deb/packages
 # make fuzz    run each fuzzer for FUZZ_SECONDS (tests/fuzz)
 # All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
@@ -9,7 +10,7 @@
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test deb stress torture fuzz bench install-deps clean
+.PHONY: all demo test deb stress torture valgrind fuzz bench install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -48,6 +49,15 @@ torture:
 	@tests/torture/long.sh "tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize=" \
 		$(TORTURE_SECONDS) $(TORTURE_SEED) $(BUILD)/tests/torture
 
+# A build of its own, where tests may take their time. VALGRIND: a regular expression for names of tests.
+VALGRIND = .
+valgrind:
+	@cmake/install-deps.sh valgrind
+	@cmake/fetch-debs.sh build/debs || echo "Tests with luajit2 will be skipped."
+	@cmake --preset default -B build-valgrind --log-level=WARNING -DLJINSPECT_TEST_SECONDS=3000 $(CMAKE_FLAGS) >/dev/null
+	@cmake --build build-valgrind --parallel $(JOBS) >/dev/null
+	@LJINSPECT_VALGRIND=1 ctest --test-dir build-valgrind --output-on-failure --no-tests=error -j $(JOBS) -L 'unit|module' -R '$(VALGRIND)'
+
 FUZZ_SECONDS = 60
 fuzz:
 	@cmake/install-deps.sh fuzz
@@ -83,4 +93,4 @@ install-deps:
 	@tests/torture/fetch.sh
 
 clean:
-	rm -rf build build-clang build-asan build-tsan build-fuzz build-release build-deb
+	rm -rf build build-clang build-asan build-tsan build-fuzz build-release build-deb build-valgrind

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what is missing on this machine: install-deps.sh demo|test|deb|fuzz|ci
+# Install what is missing on this machine: install-deps.sh demo|test|deb|fuzz|valgrind|ci
 #
 # Nothing is installed, and no rights are needed, where all is there already. Debian and its kin: apt-get, with sudo when
 # not root. Elsewhere: a list of what to install, and exit status 1.
@@ -55,6 +55,9 @@ fi
 if [ "$level" = deb ] || [ "$level" = ci ]; then
     want libbpf-dev "libbpf (ljinspect record through eBPF)" pkg-config --exists libbpf
     want dpkg-dev "makes packages; unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-shlibdeps
+fi
+if [ "$level" = valgrind ] || [ "$level" = ci ]; then
+    want valgrind "valgrind" has valgrind
 fi
 if [ "$level" = ci ]; then
     want lintian "lintian (tests: Debian packages)" has lintian
