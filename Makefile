@@ -6,6 +6,7 @@
 # make torture run programs with hooks on every line for TORTURE_SECONDS, random things from TORTURE_SEED on
 # make manual  the manual as HTML, in build/manual
 # make compare what other tools cost beside it: COMPARE=DIRECTORY with their files
+# make valgrind all unit and module tests under valgrind; takes most of an hour of one core
 # make deb     Debian packages, in build-deb/packages
 # make fuzz    run each fuzzer for FUZZ_SECONDS (tests/fuzz)
 # All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
@@ -13,7 +14,7 @@
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test manual deb stress soak races torture fuzz bench compare install-deps clean
+.PHONY: all demo test manual deb stress soak races torture valgrind fuzz bench compare install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -56,6 +57,15 @@ torture:
 	@cmake --build $(BUILD) --parallel $(JOBS) --target torture >/dev/null
 	@tests/torture/long.sh "tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize=" \
 		$(TORTURE_SECONDS) $(TORTURE_SEED) $(BUILD)/tests/torture
+
+# A build of its own, where tests may take their time. VALGRIND: a regular expression for names of tests.
+VALGRIND = .
+valgrind:
+	@cmake/install-deps.sh valgrind
+	@cmake/fetch-debs.sh build/debs || echo "Tests with luajit2 will be skipped."
+	@cmake --preset default -B build-valgrind --log-level=WARNING -DLJINSPECT_TEST_SECONDS=3000 $(CMAKE_FLAGS) >/dev/null
+	@cmake --build build-valgrind --parallel $(JOBS) >/dev/null
+	@LJINSPECT_VALGRIND=1 ctest --test-dir build-valgrind --output-on-failure --no-tests=error -j $(JOBS) -L 'unit|module' -R '$(VALGRIND)'
 
 FUZZ_SECONDS = 60
 fuzz:
@@ -114,4 +124,4 @@ install-deps:
 	@tests/torture/fetch.sh
 
 clean:
-	rm -rf build build-clang build-asan build-tsan build-fuzz build-release build-openresty build-deb
+	rm -rf build build-clang build-asan build-tsan build-fuzz build-release build-openresty build-deb build-valgrind

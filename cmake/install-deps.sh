@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what is missing on this machine: install-deps.sh demo|test|manual|deb|fuzz|ci
+# Install what is missing on this machine: install-deps.sh demo|test|manual|deb|fuzz|valgrind|ci
 #
 # Nothing is installed, and no rights are needed, where all is there already. Debian and its kin: apt-get, with sudo when
 # not root. Elsewhere: a list of what to install, and exit status 1.
@@ -65,6 +65,9 @@ fi
 if [ "$level" = manual ] || [ "$level" = ci ]; then
     want mandoc "mandoc (the manual as HTML; tests: manual pages)" has mandoc
     want lowdown "lowdown (the manual as HTML)" has lowdown
+fi
+if [ "$level" = valgrind ] || [ "$level" = ci ]; then
+    want valgrind "valgrind" has valgrind
 fi
 if [ "$level" = ci ]; then
     want lintian "lintian (tests: Debian packages)" has lintian

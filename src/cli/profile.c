@@ -157,11 +157,13 @@ bool profile_add(profile *p, const uint32_t *frames, size_t n, uint64_t count) {
 /* ---- Asking one ---- */
 
 void profile_label(const profile_frame *f, char *out, size_t size) {
+    int n;
     switch (f->kind) {
-    case FRAME_FUNCTION: snprintf(out, size, "%s@%s", f->name[0] != '\0' ? f->name : "?", f->where); break;
-    case FRAME_NATIVE: snprintf(out, size, "[C] %s", f->name[0] != '\0' ? f->name : f->where); break;
-    default: snprintf(out, size, "%s", f->where);
+    case FRAME_FUNCTION: n = snprintf(out, size, "%s@%s", f->name[0] != '\0' ? f->name : "?", f->where); break;
+    case FRAME_NATIVE: n = snprintf(out, size, "[C] %s", f->name[0] != '\0' ? f->name : f->where); break;
+    default: n = snprintf(out, size, "%s", f->where);
     }
+    if (n < 0 || (size_t)n >= size) text_end_whole(out);
 }
 
 bool profile_sums(const profile *p, uint64_t *self, uint64_t *total) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "profile.h"
+#include "text.h"
 
 #ifdef LJINSPECT_ZLIB
 #include <zlib.h>
@@ -162,6 +163,7 @@ static void write_function(writer *w, uint32_t frame) {
     profile_label(f, label, sizeof label);
     long start = line_of(f->where, &len);
     snprintf(file, sizeof file, "%.*s", (int)(len < LABEL_MAX ? len : LABEL_MAX), f->where);
+    if (len >= LABEL_MAX) text_end_whole(file);
     uint64_t name = add_string(w, label);
     put_number(&w->part, FUNCTION_ID, (uint64_t)frame + 1);
     put_number(&w->part, FUNCTION_NAME, name);

@@ -48,7 +48,7 @@ static void write_frame(const profile_frame *f, FILE *out) {
     profile_label(f, label, sizeof label);
     fputs("{\"name\": ", out);
     json_string(out, label);
-    snprintf(file, sizeof file, "%s", f->where);
+    if ((size_t)snprintf(file, sizeof file, "%s", f->where) >= sizeof file) text_end_whole(file);
     char *colon = strrchr(file, ':'), *end = NULL;
     long line = colon != NULL ? strtol(colon + 1, &end, 10) : 0;
     if (f->kind != FRAME_STATE && line > 0) {

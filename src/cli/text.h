@@ -13,6 +13,8 @@ void text_print(FILE *out, const char *text);
 void json_string(FILE *out, const char *text);
 /* Make what is not printable, and what `also` holds, a '?' (';' in names of folded stacks, say). */
 void text_clean(char *text, const char *also);
+/* A text of which snprintf() has written only the beginning: take away the character in whose midst it ended, if any. */
+void text_end_whole(char *text);
 /* "1.5 MB". Returns `out`, which has 32 bytes. */
 const char *text_size(uint64_t bytes, char *out);
 

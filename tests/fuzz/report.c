@@ -8,6 +8,7 @@
 #include "../../src/cli/profile.h"
 #include "../../src/cli/recorder.h"
 #include "json_check.h"
+#include "pprof_check.h"
 
 /* main.c's; what would be printed on standard error is left out. */
 int cli_fail(int status, const char *format, ...) {
@@ -144,6 +145,24 @@ static void check_page(const profile *p) {
     free(page);
 }
 
+static void check_pprof(const profile *p) {
+    char *bytes;
+    size_t size;
+    FILE *out = memory(&bytes, &size);
+    bool ok = profile_write_pprof(p, out);
+    if (fclose(out) != 0 || !ok || !pprof_check(p, (const unsigned char *)bytes, size)) abort();
+    free(bytes);
+}
+
+void report_check_profile(const profile *p) {
+    check_folded(p);
+    check_page(p);
+    check_pprof(p);
+    char *speedscope = written(p, profile_write_speedscope);
+    report_check_json(speedscope);
+    free(speedscope);
+}
+
 void report_profile(target *t) {
     remote_vms vms;
     profile p;
@@ -155,11 +174,7 @@ void report_profile(target *t) {
     for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) recorder_sample(r, t, &vms.list[i], !target_is_core(t), s);
     if (p.samples > 0) {
         snprintf(p.title, sizeof p.title, "an image");
-        check_folded(&p);
-        check_page(&p);
-        char *speedscope = written(&p, profile_write_speedscope);
-        report_check_json(speedscope);
-        free(speedscope);
+        report_check_profile(&p);
     }
     remote_free_sample(s);
     free(s);

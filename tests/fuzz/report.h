@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "../../src/cli/copied.h"
+#include "../../src/cli/profile.h"
 #include "../../src/remote/target.h"
 
 enum { REPORT_VMS_MAX = 8 };
@@ -20,10 +21,13 @@ char *report_copy(target *t, bool json, bool traces);
 void report_gc_vm(const copied *from, size_t number, bool json);
 void report_traces_vm(const copied *from, size_t number, bool json);
 
-/* Profile it as `ljinspect record` does, write the profile in each format, and read it again. Aborts where the files are
- * not what they are to be: JSON without control characters, a page without tags in its data, folded stacks that have as
- * many samples when they are read. */
+/* Profile it as `ljinspect record` does, and check the profile. */
 void report_profile(target *t);
+
+/* Write a profile in each format, and read it again. Aborts where the files are not what they are to be: JSON without control
+ * characters, a page without tags in its data, folded stacks that have as many samples when they are read, the profile's
+ * own stacks in pprof's format. */
+void report_check_profile(const profile *p);
 
 /* Aborts unless `text` is one JSON value. */
 void report_check_json(const char *text);

@@ -53,23 +53,24 @@ if [ "$1" = --one ]; then
     fi
     failed=0
     for way in $FOREIGN_WAYS; do
-        go "hooks,$way,uncounted" hooks "$FOREIGN_SECONDS"
-        sed -n "s/^done: /$name $way /p" "$out/$name.hooks.report" >>"$out/$name.done"
+        ran=hooks.$(echo "$way" | tr , -)
+        go "hooks,$way,uncounted" "$ran" "$FOREIGN_SECONDS"
+        sed -n "s/^done: /$name $way /p" "$out/$name.$ran.report" >>"$out/$name.done"
         again="  again: LJINSPECT_ENGINE=$LJINSPECT_ENGINE FOREIGN_WAYS=$way"
         if [ $status = 124 ] || [ $status = 137 ]; then
             result "$way" LONG "more than $FOREIGN_SECONDS s"
-        elif [ $status != "$without" ] || grep -q '^torture: ' "$out/$name.hooks.report"; then
+        elif [ $status != "$without" ] || grep -q '^torture: ' "$out/$name.$ran.report"; then
             result "$way" DIFFERS "status $status, not $without"
-            grep '^torture: ' "$out/$name.hooks.report" | head -n 10 | cut -c1-400
-            tail -n 3 "$out/$name.hooks.out" | cut -c1-400
+            grep '^torture: ' "$out/$name.$ran.report" | head -n 10 | cut -c1-400
+            tail -n 3 "$out/$name.$ran.out" | cut -c1-400
             echo "$again" && failed=1
         elif [ $steady = 0 ]; then
             result "$way" UNSTEADY "differs from run to run without hooks: only its status was compared"
-        elif cmp -s "$out/$name.plain.out" "$out/$name.hooks.out"; then
+        elif cmp -s "$out/$name.plain.out" "$out/$name.$ran.out"; then
             result "$way" SAME "status $status"
         else
             result "$way" DIFFERS "other output"
-            diff "$out/$name.plain.out" "$out/$name.hooks.out" | head -n 10 | cut -c1-300
+            diff "$out/$name.plain.out" "$out/$name.$ran.out" | head -n 10 | cut -c1-300
             echo "$again" && failed=1
         fi
     done

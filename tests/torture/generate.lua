@@ -506,9 +506,9 @@ local function program()
     leave()
     print "do"
     print(table.concat(out, "\n"))
-    local long = chance(8) -- most have little to spend: other code finds more than the same code does
+    local long = chance(4) -- most have little to spend: other code finds more than the same code does
     print("for round = 1, " .. 1 + random(long and 12 or 3) .. " do")
-    for _, f in ipairs(parts) do print("  R(" .. f .. ", round, " .. (long and 1000 or 150) .. ")") end
+    for _, f in ipairs(parts) do print("  R(" .. f .. ", round, " .. (long and 600 or 120) .. ")") end
     print "end"
     print "end"
     out, names = {}, 0

@@ -4,7 +4,7 @@
 #   SECONDS  nothing is begun after these
 #   SEED     of the first round, one more for each of the next
 #   TORTURE  the program built from torture.c
-# A round: both sets of programs and 100 random ones, on both LuaJITs, with both engines, in all ways. Exit status 1 after a difference.
+# A round: both sets of programs and 1000 random ones, on both LuaJITs, with both engines, in all ways. Exit status 1 after a difference.
 set -u
 run=$1 seconds=$2 seed=$3 torture=$4
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,9 +17,9 @@ while true; do
             for engine in trap line; do
                 [ "$(passed)" -lt "$seconds" ] || exit 0
                 at=$seed
-                [ $set != random ] || at=$((seed % 1000000 * 100))
+                [ $set != random ] || at=$((seed % 1000000 * 1000))
                 # shellcheck disable=SC2086
-                LJINSPECT_ENGINE=$engine TORTURE_SEED=$at TORTURE_PROGRAMS=100 TORTURE_WAYS=long TORTURE_LONG=1 \
+                LJINSPECT_ENGINE=$engine TORTURE_SEED=$at TORTURE_PROGRAMS=1000 TORTURE_WAYS=long TORTURE_LONG=1 \
                     $run $luajit "$here/run.sh" "$torture" $set
                 status=$?
                 [ $status = 0 ] || [ $status = 77 ] || exit 1

@@ -5,8 +5,8 @@
 #   programs        tests/torture/programs
 #   debian          tests/torture/debian: over the libraries that fetch.sh unpacked
 #   random          programs that generate.lua writes
-#   NAME            one of them, without .lua; default all. Of the random ones: a seed; default $TORTURE_PROGRAMS (25) from
-#                   $TORTURE_SEED on; each $TORTURE_GROUP (default 1) of them are one program, which is run in two ways
+#   NAME            one of them, without .lua; default all. Of the random ones: a seed; default $TORTURE_PROGRAMS (250) from
+#                   $TORTURE_SEED on; each $TORTURE_GROUP (default 10) of them are one program, which is run in two ways
 # From the environment:
 #   LJINSPECT_ENGINE  the engine; default trap
 #   TORTURE_WAYS    ways to run them (torture.c), or "short" (default) or "long": those below
@@ -30,7 +30,7 @@ root=$(cd "$here/../.." && pwd)
 torture=$(realpath "$1") set=$2
 shift 2
 : "${LJINSPECT_ENGINE:=trap}" "${TORTURE_SEED:=1}" "${TORTURE_WAYS:=short}"
-: "${TORTURE_GROUP:=1}" "${LJINSPECT_EMULATOR:=}" "${TORTURE_DEBIAN:=$root/build/torture-debs/root}"
+: "${TORTURE_GROUP:=10}" "${LJINSPECT_EMULATOR:=}" "${TORTURE_DEBIAN:=$root/build/torture-debs/root}"
 export LJINSPECT_ENGINE TORTURE_SEED TORTURE_GROUP TORTURE_DEBIAN
 
 # One program in all ways. What goes wrong goes to standard output; $out/NAME.done gets one line per way.
@@ -76,6 +76,11 @@ one() {
     esac
     same "$found" found "does not print the same twice"
     go oracle oracle || return 1
+    if [ "$set" = random ] && ! cmp -s "$out/$name.plain.out" "$out/$name.oracle.out"; then
+        go plain,nojit nojit || return 1
+        cmp -s "$out/$name.plain.out" "$out/$name.nojit.out" ||
+            { echo "NOT COMPARED $name: LuaJIT prints something else without its compiler, by itself" && return; }
+    fi
     same plain oracle "the oracle changes the output"
     if [ $found = second ]; then
         TORTURE_COUNTS=$out/$name.counts2
@@ -201,7 +206,7 @@ version=$($LJINSPECT_EMULATOR "$torture" plain "$out/version.lua" 2>"$out/probe"
 case $version in *"without FFI") TORTURE_NO_FFI=1 && export TORTURE_NO_FFI ;; esac
 
 if [ "$set" = random ]; then
-    [ $# -gt 0 ] || set -- $(seq "$TORTURE_SEED" "$TORTURE_GROUP" $((TORTURE_SEED + ${TORTURE_PROGRAMS:-25} - 1)))
+    [ $# -gt 0 ] || set -- $(seq "$TORTURE_SEED" "$TORTURE_GROUP" $((TORTURE_SEED + ${TORTURE_PROGRAMS:-250} - 1)))
     names() { printf '%s\n' "$@"; }
 else
     [ $# -gt 0 ] || set -- $(cd "$here/$set" && ls ./*.lua | sed 's/\.lua$//')

@@ -29,7 +29,7 @@ run() {
 }
 # What differs from run to run by itself: addresses, the clock, names of temporary files; how much memory there is in use is
 # other with hooks. And the names of functions in tracebacks and messages (README.md).
-common='s/0x[0-9a-f]+/ADDRESS/g; s,/tmp/lua_[A-Za-z0-9]+,TEMPORARY,g; s/in function .*/in function/; s/\[C\]: at ADDRESS/[C]: in function/
+common='s/0x[0-9a-f]+/ADDRESS/g; s,/tmp/lua_[A-Za-z0-9]+,TEMPORARY,g; s/in function .*/in function/; s/\[(C|builtin)[^]]*\]: at ADDRESS/[C]: in function/
 s/(attempt to [a-z ]*) (global|local|field|upvalue|method|constant) .[^ ]* \(a ([a-z]*) value\)/\1 a \3 value/
 s/bad argument (#[0-9]+) to .[^ ]*/bad argument \1/; s/calling .[^ ]* on bad self/calling on bad self/'
 

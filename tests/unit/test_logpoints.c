@@ -235,21 +235,22 @@ static void a_listing_tells_what_came_of_the_hits(void **state) {
     assert_int_equal(ljinspect_hooks(f->L, keep_info, &info), 1);
     assert_int_equal(info.hits, 10);
     assert_int_equal(info.matched, 6);
-    assert_int_equal(info.dropped, 3);
+    if (!under_valgrind()) assert_int_equal(info.dropped, 3); /* there a second may end in the midst of it */
+    assert_int_equal((int)info.dropped + f->lines.n, 6);
     assert_int_equal(info.errors, 2);
     assert_int_equal(info.suspensions, 0);
     assert_true(info.mean_ns > 0 && info.max_ns >= info.mean_ns);
-    assert_int_equal(f->lines.n, 3);
 }
 
 static void a_hook_that_expired_goes_without_another_hit(void **state) {
     fixture *f = *state;
+    const int expires_ms = under_valgrind() ? 2000 : 20;
     f->o.log = "{i}";
-    f->o.expires = 0.02;
+    f->o.expires = expires_ms / 1000.0;
     set_ok(f);
     assert_int_equal(ljinspect_poll(f->L), 0);
     assert_int_equal(ljinspect_hooks(f->L, NULL, NULL), 1);
-    sleep_ms(40);
+    sleep_ms(2 * expires_ms);
     assert_int_equal(ljinspect_poll(f->L), 0);
     assert_int_equal(f->lines.gone, 1);
     assert_int_equal(ljinspect_hooks(f->L, NULL, NULL), 0);
@@ -259,7 +260,7 @@ static void a_hook_that_expired_goes_without_another_hit(void **state) {
     f->o.expires = 0;
     f->o.line = LINE + 1;
     set_ok(f);
-    sleep_ms(40);
+    sleep_ms(2 * expires_ms);
     run(f->L, "local s = 0 function after(i) s = s + i return s end"); /* the first one's line is not run any more */
     load_named(f->L, target, "@target.lua");
     call_top(f->L, 0);
@@ -275,6 +276,7 @@ static void collections_during_hits_do_no_harm(void **state) {
     f->o.condition = "(function() return ({i})[1] end)() > 0";
     f->o.log = "{name .. i} {({n})} {up}";
     f->o.histogram = "i";
+    f->o.interval = 3600;
     f->lines.collect = true;
     lua_gc(f->L, LUA_GCSETPAUSE, 0);
     lua_gc(f->L, LUA_GCSETSTEPMUL, 100000);
@@ -544,6 +546,7 @@ static void *live(void *file) {
     o.line = LINE;
     o.log = "{i} {name:upper()}";
     o.sink_file = file;
+    o.budget = 0;
     for (int round = 0; round < 10; round++) {
         if (ljinspect_set_hook_with(L, &o, NULL, 0) <= 0) return file;
         assert_runs(L);

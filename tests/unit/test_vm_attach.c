@@ -184,6 +184,10 @@ static void a_fork_while_another_thread_learns_does_no_harm(void **state) {
     print_message("sanitizers do not allow new threads' memory after fork\n");
     skip();
 #endif
+    if (getenv("LJINSPECT_VALGRIND") != NULL) {
+        print_message("a thread's memory is lost in a child that it is not in: valgrind says so\n");
+        skip();
+    }
     pipes = 0;
     if (vm_learn_all(&lay, &why) != VM_LEARNED) fail_msg("%s", why);
     int all = pipes;
@@ -282,6 +286,10 @@ static void little_memory(void) {
 static void without_memory_it_is_tried_again_later(void **state) {
     (void)state;
     if (emulator_spoils("short memory: RLIMIT_AS does not limit what it runs")) skip();
+    if (getenv("LJINSPECT_VALGRIND") != NULL) {
+        print_message("valgrind needs more memory than there is to be\n");
+        skip();
+    }
     in_child(little_memory);
 }
 #endif
