@@ -17,6 +17,7 @@ build = {
       LJINSPECT_STATIC = "OFF",
       LJINSPECT_CLI = "OFF",
       LJINSPECT_EXAMPLES = "OFF",
+      LJINSPECT_MANUAL = "OFF",
       LJINSPECT_TESTS = "OFF",
    },
    -- LuaRocks moves what is installed, and the installed module is a link. Here what the link leads to is copied.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what is missing on this machine: install-deps.sh demo|test|deb|fuzz|ci
+# Install what is missing on this machine: install-deps.sh demo|test|manual|deb|fuzz|ci
 #
 # Nothing is installed, and no rights are needed, where all is there already. Debian and its kin: apt-get, with sudo when
 # not root. Elsewhere: a list of what to install, and exit status 1.
@@ -43,7 +43,7 @@ want pkg-config "pkg-config" has pkg-config
 want $luajit "the luajit command, 2.1" has luajit
 want zlib1g-dev "zlib, for the ljinspect command" sh -c 'echo "#include <zlib.h>" | cc -E -'
 want $headers "LuaJIT's headers and library, 2.1" pkg-config --exists luajit
-if [ "$level" != demo ] && [ "$level" != deb ]; then
+if [ "$level" != demo ] && [ "$level" != deb ] && [ "$level" != manual ]; then
     want g++ "a C++ compiler (tests: the header from C++)" has c++
     want libcmocka-dev "cmocka (tests)" pkg-config --exists cmocka
     want protobuf-compiler "protoc (tests: profiles for pprof)" has protoc
@@ -61,6 +61,10 @@ fi
 if [ "$level" = deb ] || [ "$level" = ci ]; then
     want libbpf-dev "libbpf (ljinspect record through eBPF)" pkg-config --exists libbpf
     want dpkg-dev "makes packages; unpacks LuaJIT's sources (tests of the trap engine)" has dpkg-shlibdeps
+fi
+if [ "$level" = manual ] || [ "$level" = ci ]; then
+    want mandoc "mandoc (the manual as HTML; tests: manual pages)" has mandoc
+    want lowdown "lowdown (the manual as HTML)" has lowdown
 fi
 if [ "$level" = ci ]; then
     want lintian "lintian (tests: Debian packages)" has lintian

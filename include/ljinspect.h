@@ -27,6 +27,8 @@ extern "C" {
 
 #include <lua.h>
 
+/* The version of this header, from which the build has the library's. While MAJOR is 0, what is not compatible with what
+ * was before has another MINOR. */
 #define LJINSPECT_VERSION_MAJOR 0
 #define LJINSPECT_VERSION_MINOR 1
 #define LJINSPECT_VERSION_PATCH 0
@@ -124,20 +126,22 @@ LJINSPECT_API void ljinspect_hit_push_info(ljinspect_hit *hit);
 
 /* ---- Hooks ---------------------------------------------------------------------------------------------------- */
 
+/* What kind of filter it is, and which fields of ljinspect_filter are its own. */
 enum ljinspect_filter_kind {
     LJINSPECT_FILTER_C = 1,   /* call, userdata, destroy */
     LJINSPECT_FILTER_LUA = 2, /* index: a Lua function on the stack, kept alive by the hook */
     LJINSPECT_FILTER_REF = 3  /* ref: a luaL_ref() in LUA_REGISTRYINDEX to a function; the hook owns it on success */
 };
 
+/* What runs at a hit. The structure is copied. */
 typedef struct ljinspect_filter {
-    enum ljinspect_filter_kind kind;
-    ljinspect_filter_fn call;     /* LJINSPECT_FILTER_C */
-    void *userdata;               /* LJINSPECT_FILTER_C: passed to call and destroy; may be NULL */
-    ljinspect_destroy_fn destroy; /* LJINSPECT_FILTER_C: may be NULL; not called when setting the hook fails */
-    int index;                    /* LJINSPECT_FILTER_LUA: stack index */
-    int ref;                      /* LJINSPECT_FILTER_REF: registry reference */
-    int lasting;                  /* not 0: neither a hooks file nor ljinspect_unset_all() takes this hook away */
+    enum ljinspect_filter_kind kind; /* says which of the other fields count */
+    ljinspect_filter_fn call;        /* LJINSPECT_FILTER_C */
+    void *userdata;                  /* LJINSPECT_FILTER_C: passed to call and destroy; may be NULL */
+    ljinspect_destroy_fn destroy;    /* LJINSPECT_FILTER_C: may be NULL; not called when setting the hook fails */
+    int index;                       /* LJINSPECT_FILTER_LUA: stack index */
+    int ref;                         /* LJINSPECT_FILTER_REF: registry reference */
+    int lasting;                     /* not 0: neither a hooks file nor ljinspect_unset_all() takes this hook away */
 } ljinspect_filter;
 
 /*
@@ -154,7 +158,7 @@ typedef struct ljinspect_filter {
 LJINSPECT_API int64_t ljinspect_set_hook(lua_State *L, const char *file, int line, int func,
                                          const ljinspect_filter *filter);
 
-/* What a snapshot shows of a hit, and its bounds; 0 stands for the usual value of a number. */
+/* What a snapshot shows of a hit: bits of ljinspect_capture.what. */
 enum {
     LJINSPECT_CAPTURE_LOCALS = 1,
     LJINSPECT_CAPTURE_UPVALUES = 2,
@@ -164,8 +168,9 @@ enum {
     LJINSPECT_CAPTURE_RETURNS = 32   /* of hooks on returns: the values */
 };
 
+/* A snapshot and its bounds; 0 stands for the usual value of a number. */
 typedef struct ljinspect_capture {
-    unsigned what;
+    unsigned what;    /* LJINSPECT_CAPTURE_LOCALS and the like, added up */
     int stack;        /* frames of the stack, 0 to 200; usually none */
     int stack_locals; /* so many of them with their locals, 0 to 200 */
     int depth;        /* tables within tables, 1 to 20; usually 3 */
@@ -177,6 +182,7 @@ typedef struct ljinspect_capture {
                                  cookie: values whose names contain one are not shown, whatever the case of letters */
 } ljinspect_capture;
 
+/* How much a message matters. */
 enum ljinspect_level { LJINSPECT_DEBUG = 0, LJINSPECT_INFO = 1, LJINSPECT_WARN = 2, LJINSPECT_ERROR = 3 };
 
 /* Gets a line of a hook instead of the log: `len` bytes with a NUL behind them, valid during the call. Runs on the VM's
@@ -216,7 +222,7 @@ typedef struct ljinspect_hook_options {
     const char *tag;            /* shown with the lines and in listings; NULL: none */
     const char *sink_file;      /* absolute path: lines go there, written by a thread of its own. NULL: to the log */
     ljinspect_sink_fn sink;     /* lines go there; NULL: not */
-    void *sink_data;
+    void *sink_data;            /* passed to sink and sink_destroy; may be NULL */
     ljinspect_destroy_fn sink_destroy; /* for sink_data; may be NULL; not called when setting the hook fails */
     int sink_func;         /* stack index of a Lua function (line, level, key) that gets the lines; 0: none */
     int count;             /* not 0: count the hits, and log a summary instead of a line per hit */
@@ -264,6 +270,7 @@ LJINSPECT_API int ljinspect_unset_id(lua_State *L, int64_t id);
 /* Remove all hooks but the lasting ones. Returns how many, or LJINSPECT_ERR_FOREIGN. */
 LJINSPECT_API int ljinspect_unset_all(lua_State *L);
 
+/* What has become of a hook. */
 enum ljinspect_hook_state {
     LJINSPECT_PENDING = 0,  /* no loaded function matches yet */
     LJINSPECT_ARMED = 1,    /* in force in loaded code */
@@ -271,23 +278,24 @@ enum ljinspect_hook_state {
     LJINSPECT_SUSPENDED = 3 /* in force, but passed over for a while: it took more than its budget */
 };
 
+/* A hook, as ljinspect_hooks() shows it. */
 typedef struct ljinspect_hook_info {
-    int64_t id;
-    const char *key;  /* "file#line", "file#line:return" */
-    const char *file; /* as it was set; "=stdin" where it was NULL */
-    int line;         /* for a hook on a function the line on which its code begins */
-    enum ljinspect_hook_state state;
-    int places;       /* armed: in how many loaded functions the line was found, at least 1 */
-    int line_before;  /* no code: the nearest line before that has code, 0 for none */
-    int line_after;   /* no code: the nearest line after that has code, 0 for none */
-    uint64_t hits;    /* arrivals */
+    int64_t id;                      /* as ljinspect_set_hook() returned it */
+    const char *key;                 /* "file#line", "file#line:return" */
+    const char *file;                /* as it was set; "=stdin" where it was NULL */
+    int line;                        /* for a hook on a function the line on which its code begins */
+    enum ljinspect_hook_state state; /* at this moment */
+    int places;                      /* armed: in how many loaded functions the line was found, at least 1 */
+    int line_before;                 /* no code: the nearest line before that has code, 0 for none */
+    int line_after;                  /* no code: the nearest line after that has code, 0 for none */
+    uint64_t hits;                   /* arrivals */
     uint64_t errors;  /* of a filter: 0 or 1, for an error removes the hook; and of conditions, log parts and sinks */
     uint64_t matched; /* hits that the condition held for; all, where there is none */
     uint64_t dropped; /* matched, but over the rate or lost by the sink; or hits while the hook was suspended */
     uint64_t suspensions; /* how often it was suspended */
     double mean_ns;       /* what a hit cost that was not passed over: time on the VM's thread */
-    double max_ns;
-    const char *tag; /* as set, or NULL */
+    double max_ns;        /* the most that one cost */
+    const char *tag;      /* as set, or NULL */
 } ljinspect_hook_info;
 
 /* Return 0 to go on, anything else to stop. `info` and its strings are valid during the call only. Must not raise Lua
@@ -370,6 +378,7 @@ LJINSPECT_API int ljinspect_set_logger(lua_State *L, ljinspect_logger logger, vo
 
 /* ---- State of things ------------------------------------------------------------------------------------------ */
 
+/* How ljinspect is doing in a VM. */
 typedef struct ljinspect_status {
     const char *engine;     /* "line" or "trap" */
     const char *watcher;    /* "off" (none, or to start later), "inotify", "polling", or "forked": the parent process
@@ -378,14 +387,14 @@ typedef struct ljinspect_status {
     int hooks;              /* how many hooks are set */
 } ljinspect_status;
 
-/* Returns 0, or LJINSPECT_ERR_NOMEM, _CLOSED or _FOREIGN. */
+/* Fill in the state of a VM. Returns 0, or LJINSPECT_ERR_NOMEM, _CLOSED or _FOREIGN. */
 LJINSPECT_API int ljinspect_get_status(lua_State *L, ljinspect_status *status);
 
 /*
- * Choose the engine of this VM: "trap" (an armed hook costs nothing elsewhere; x86-64 only), "line" (LuaJIT's line hook:
- * works everywhere, slows the VM down while hooks are set), or NULL for the best that works, which is what a VM has that
- * never calls this. The environment variable LJINSPECT_ENGINE chooses for all VMs that do not. Call it before hooks are
- * set. Returns 0; LJINSPECT_ERR_ARGUMENT for an unknown name; _BUSY while hooks are set, a hooks file is watched or a
+ * Choose the engine of this VM: "trap" (an armed hook costs nothing elsewhere; x86-64 and arm64), "line" (LuaJIT's line
+ * hook: works everywhere, slows the VM down while hooks are set), or NULL for the best that works, which is what a VM has
+ * that never calls this. The environment variable LJINSPECT_ENGINE chooses for all VMs that do not. Call it before hooks
+ * are set. Returns 0; LJINSPECT_ERR_ARGUMENT for an unknown name; _BUSY while hooks are set, a hooks file is watched or a
  * filter runs; _ENGINE where that engine cannot work in this VM (the log says why), which keeps the one it has; or
  * _NOMEM, _CLOSED or _FOREIGN.
  */

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Make the Debian packages of packaging/debian/control from the tree: deb.sh BUILD
 #
-#   BUILD/packages/*.deb  what comes of it; BUILD is the directory it is compiled in, and kept for the next time
+#   BUILD/packages/*.deb  what comes of it, with debug symbols as NAME-dbgsym; BUILD is the directory it is compiled in, and
+#                         kept for the next time
 # Compiled with CMAKE_FLAGS, by JOBS (2) compilers at a time.
 # The version is the header's. DEBFULLNAME and DEBEMAIL, as Debian's own tools have it, name who packages. With
 # SOURCE_DATE_EPOCH set, else the time of the commit, packages of the same tree are the same bytes. No root needed.
@@ -15,7 +16,7 @@ fail() {
     exit 1
 }
 
-for tool in cmake dpkg-deb dpkg-shlibdeps dpkg-gencontrol strip gzip; do
+for tool in cmake dpkg-deb dpkg-shlibdeps dpkg-gencontrol strip objcopy readelf gzip; do
     command -v $tool >/dev/null || fail "$tool not found; needed is Debian or a kin of it, with dpkg-dev and binutils"
 done
 version=$(sed -n 's/^#define LJINSPECT_VERSION "\(.*\)"/\1/p' include/ljinspect.h)
@@ -29,7 +30,7 @@ export SOURCE_DATE_EPOCH
 # ---- Compile ----
 
 # shellcheck disable=SC2086
-CFLAGS="${CFLAGS:-} -ffile-prefix-map=$source=." LDFLAGS="${LDFLAGS:-} -Wl,-z,relro -Wl,-z,now" \
+CFLAGS="${CFLAGS:-} -g -ffile-prefix-map=$source=." LDFLAGS="${LDFLAGS:-} -Wl,-z,relro -Wl,-z,now -Wl,--build-id" \
     cmake --preset release -B "$build" --log-level=WARNING -DCMAKE_INSTALL_PREFIX=/usr ${CMAKE_FLAGS:-} \
     >/dev/null
 cmake --build "$build" --parallel "${JOBS:-2}" >"$build/log" 2>&1 || {
@@ -49,6 +50,30 @@ ljinspect ($version-1) unstable; urgency=medium
 
  -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
+
+# debug_symbols NAME: the package NAME-dbgsym, as Debian's tools make it, of the programs and libraries in debian/binaries
+debug_symbols() {
+    symbols=debian/$1-dbgsym ids=
+    rm -rf "$symbols"
+    while read -r file; do
+        id=$(readelf -n "$file" | sed -n 's/^ *Build ID: //p')
+        [ -n "$id" ] || fail "$file has no build id"
+        to=$symbols/usr/lib/debug/.build-id/$(echo "$id" | cut -c 1-2)
+        mkdir -p "$to"
+        objcopy --only-keep-debug --compress-debug-sections "$file" "$to/$(echo "$id" | cut -c 3-).debug"
+        ids="$ids $id"
+    done <debian/binaries
+    find "$symbols" -type f -exec chmod 644 {} +
+    mkdir -p "$symbols/DEBIAN" "$symbols/usr/share/doc"
+    ln -s "$1" "$symbols/usr/share/doc/$1-dbgsym"
+    (cd "$symbols" && find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
+    echo shlibs:Depends= >debian/no.substvars
+    dpkg-gencontrol -p"$1" -P"$symbols" -Tdebian/no.substvars -fdebian/files -UPre-Depends -URecommends -USuggests -UEnhances -UMulti-Arch \
+        -DPackage="$1-dbgsym" -DSection=debug -DAuto-Built-Package=debug-symbols -DDepends="$1 (= \${binary:Version})" \
+        -DDescription="debug symbols for $1" -DBuild-Ids="${ids# }"
+    find "$symbols" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+    dpkg-deb --root-owner-group --build "$symbols" . >/dev/null
+}
 
 # package NAME COMPONENT
 package() {
@@ -71,6 +96,7 @@ package() {
     find "$root" -type f \( -name '*.so.*' -o -name '*.so' -o -path '*/bin/*' \) >debian/binaries
     : >"debian/$name.substvars"
     if [ -s debian/binaries ]; then
+        debug_symbols "$name"
         xargs strip --strip-unneeded --remove-section=.comment --remove-section=.note <debian/binaries
         # Not of symbols in none of the libraries: LuaJIT is the host's.
         xargs dpkg-shlibdeps --warnings=6 "-Tdebian/$name.substvars" <debian/binaries

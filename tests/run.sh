@@ -6,11 +6,13 @@
 #   luajit2   OpenResty's, from DEBS
 #   debs      what cmake/fetch-debs.sh unpacks: luajit2, nginx and its Lua module
 #   sources   what cmake/fetch-sources.sh unpacks: the sources of both; the first ARGUMENT is one of them
+#   arm64     what cmake/fetch-arm64.sh unpacks, and qemu-user to run it with
 #   nm, cxx   a tool of the compiler
 #   chromium  a browser
 #   protoc    the compiler of protocol buffers
 #   bash, zsh, fish   a shell
 #   groff     what shows manual pages
+#   manual    that, mandoc, lowdown, and luajit
 #   deb       what makes Debian packages, and a C++ compiler
 #   lintian   that, and lintian
 #   luarocks  the command, and luajit
@@ -69,6 +71,13 @@ sources)
     [ -e "$2/done" ] || skip "no sources of $(basename "$2"); cmake/fetch-sources.sh unpacks them"
     needs_command make " (Debian: make)"
     ;;
+arm64)
+    LJINSPECT_ARM64=$source/build/arm64
+    [ -e "$LJINSPECT_ARM64/done" ] || skip "nothing in $LJINSPECT_ARM64; cmake/fetch-arm64.sh unpacks there what this needs"
+    needs_command qemu-aarch64-static " (Debian: qemu-user-static)"
+    needs_command luajit " (Debian: luajit)"
+    export LJINSPECT_ARM64
+    ;;
 nm) needs_command nm " (Debian: binutils)" ;;
 chromium)
     needs_command chromium " (Debian: chromium)"
@@ -80,6 +89,12 @@ protoc)
     ;;
 bash | zsh | fish) needs_command "$need" " (Debian: $need)" ;;
 groff) needs_command groff " (Debian: groff-base)" ;;
+manual)
+    needs_command groff " (Debian: groff-base)"
+    needs_command mandoc " (Debian: mandoc)"
+    needs_command lowdown " (Debian: lowdown)"
+    needs_command luajit " (Debian: luajit)"
+    ;;
 cxx)
     needs_command c++ " (Debian: g++)"
     needs_command pkg-config ""

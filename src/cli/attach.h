@@ -8,10 +8,10 @@
 
 /* Exit statuses of the subcommands that look at another process. */
 enum { ATTACH_NO_PROCESS = 3, ATTACH_NO_PERMISSION = 4, ATTACH_NO_LUAJIT = 5, ATTACH_UNKNOWN_BUILD = 6 };
-#define ATTACH_STATUSES                                                                      \
-    "Exit status: 0; 1 where it failed, 2 for a wrong option, 3 where there is no such\n"    \
-    "process, 4 where it may not be read, 5 where no LuaJIT VM is in it, 6 where there is\n" \
-    "one of a build that is not understood.\n"
+#define ATTACH_STATUSES                                                              \
+    "Exit status: 0; 1 where it failed, 2 for a wrong option, 3 where there is no\n" \
+    "such process, 4 where it may not be read, 5 where no LuaJIT VM is in it, 6\n"   \
+    "where there is one of a build that is not understood.\n"
 
 /* A process id; 0 where `text` is none. */
 pid_t attach_pid(const char *text);

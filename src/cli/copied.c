@@ -10,6 +10,7 @@
 
 #include "attach.h"
 #include "cli.h"
+#include "progress.h"
 #include "text.h"
 
 /* ---- Progress ---- */
@@ -28,20 +29,20 @@ static void print_progress(const char *what, uint64_t done, uint64_t of, void *a
     if (now - shown_at < 0.2) return;
     shown_at = now;
     if (of > 0) {
-        fprintf(stderr, "\r%s: %.0f %%\033[K", what, 100.0 * (double)done / (double)of);
+        progress_show("%s: %.0f %%", what, 100.0 * (double)done / (double)of);
     } else {
-        fprintf(stderr, "\r%s: %" PRIu64 "\033[K", what, done);
+        progress_show("%s: %" PRIu64, what, done);
     }
 }
 
 copy_progress_fn copied_progress(void) {
-    if (isatty(STDERR_FILENO) != 1) return NULL;
+    if (!progress_wanted()) return NULL;
     if (shown_at == 0) shown_at = now_seconds();
     return print_progress;
 }
 
 void copied_progress_end(void) {
-    if (isatty(STDERR_FILENO) == 1) fputs("\r\033[K", stderr);
+    if (progress_wanted()) progress_end();
 }
 
 /* ---- Memory ---- */

@@ -11,31 +11,36 @@
 
 #include "attach.h"
 #include "cli.h"
+#include "progress.h"
 #include "record.h"
 #include "text.h"
 
 static const char HELP[] = "Usage: ljinspect record [OPTION...] PID\n"
-                           "Sample the Lua stacks of a process while it is on a processor, and write a profile.\n"
+                           "Sample the Lua stacks of a process while it is on a processor, and write a\n"
+                           "profile.\n"
                            "\n"
                            "  -d, --duration=SECONDS  how long; default: until Ctrl-C\n"
                            "  -F, --frequency=HZ      samples a second, 1 to 1000; default: 99\n"
                            "  -o, --output=FILE       may be repeated; the name's end says what it is:\n"
-                           "                          .html    a flame graph, to be opened in a browser\n"
-                           "                          .json    for https://www.speedscope.app\n"
+                           "                          .html   a flame graph, to be opened in a browser\n"
+                           "                          .json   for https://www.speedscope.app\n"
                            "                          .pb.gz, .pprof   for pprof\n"
-                           "                          others   folded stacks: flamegraph.pl, ljinspect report\n"
+                           "                          others  folded stacks: flamegraph.pl, ljinspect report\n"
                            "                          default: ljinspect-PID.html and ljinspect-PID.folded\n"
-                           "  -b, --backend=NAME      ebpf: the kernel takes the samples, nothing is stopped;\n"
-                           "                          ptrace: each sample stops one thread of the process for some\n"
-                           "                          ten microseconds; auto, the default: ebpf where that may be\n"
-                           "      --children          also the processes that it has started, and those it starts\n"
-                           "                          meanwhile, and theirs, in one profile: nginx and its workers\n"
-                           "      --off-cpu           where Lua code waits, instead of where it runs; nothing is\n"
-                           "                          stopped for it\n"
+                           "  -b, --backend=NAME      ebpf: the kernel takes the samples, nothing is\n"
+                           "                          stopped; ptrace: each sample stops one thread of the\n"
+                           "                          process for some ten microseconds; auto, the default:\n"
+                           "                          ebpf where that may be\n"
+                           "      --children          also the processes that it has started, and those it\n"
+                           "                          starts meanwhile, and theirs, in one profile: nginx\n"
+                           "                          and its workers\n"
+                           "      --off-cpu           where Lua code waits, instead of where it runs;\n"
+                           "                          nothing is stopped for it\n"
                            "  -h, --help              print this\n"
                            "\n"
-                           "Functions that compiled code has inlined are shown, too. A sample that contradicts itself\n"
-                           "is counted, and not in the profile. eBPF needs root, or CAP_BPF and CAP_PERFMON.\n"
+                           "Functions that compiled code has inlined are shown, too. A sample that\n"
+                           "contradicts itself is counted, and not in the profile. eBPF needs root, or\n"
+                           "CAP_BPF and CAP_PERFMON.\n"
                            "\n"
                            "Example: ten seconds of a busy worker, as a flame graph\n"
                            "  sudo ljinspect record -d 10 -o worker.html 4711\n"
@@ -57,8 +62,8 @@ static void on_child(int number) {
 
 static void print_progress(const recorder_counts *c, double a_sample, double passed) {
     double share = passed > 0 ? 100.0 * (double)c->good * a_sample / passed : 0;
-    fprintf(stderr, "\r%.0f s: %" PRIu64 " samples, %" PRIu64 " inconsistent; in Lua %.0f %% of the time \033[K",
-            passed, c->good, c->inconsistent, share);
+    progress_show("%.0f s: %" PRIu64 " samples, %" PRIu64 " inconsistent; in Lua %.0f %% of the time", passed, c->good,
+                  c->inconsistent, share);
 }
 
 /* The backend that was asked for, or the first that works. NULL with an exit status after a message. */
@@ -69,7 +74,7 @@ static const sampler_kind *start_sampler(const record_request *q, target *t, rem
     *s = kind->start(t, vms, r, q->hz, &no);
     if (*s == NULL && q->kind == NULL) {
         kind = &SAMPLER_PTRACE;
-        fprintf(stderr, "ljinspect: with %s; not eBPF: %s\n", kind->how, no.why);
+        cli_say("with %s; not eBPF: %s", kind->how, no.why);
         *s = kind->start(t, vms, r, q->hz, &no);
     } else if (*s != NULL) {
         fprintf(stderr, "ljinspect: with %s\n", kind->how);
@@ -83,7 +88,7 @@ static const sampler_kind *start_sampler(const record_request *q, target *t, rem
 static int sample_loop(const sampler_kind *kind, sampler *s, const recorder *r, const record_request *q) {
     const double begin = sampler_now();
     double shown = begin;
-    bool terminal = isatty(STDERR_FILENO) == 1;
+    bool terminal = progress_wanted();
     sample_result result = SAMPLE_OK;
     for (double now; !record_interrupted && result == SAMPLE_OK;) {
         now = sampler_now();
@@ -96,7 +101,7 @@ static int sample_loop(const sampler_kind *kind, sampler *s, const recorder *r, 
     }
     sample_result end = kind->stop(s);
     if (result == SAMPLE_OK || result == SAMPLE_GONE) result = end;
-    if (terminal) fputs("\r\033[K", stderr);
+    if (terminal) progress_end();
     if (result == SAMPLE_NO_MEMORY) return cli_fail(CLI_FAILED, "%s", strerror(ENOMEM));
     if (result == SAMPLE_DENIED)
         return cli_fail(ATTACH_NO_PERMISSION, "process %d cannot be stopped: a debugger may have it", (int)q->pid);
@@ -155,7 +160,7 @@ static int write_output(const profile *p, const char *path, bool asked) {
     if (!ok && beside != NULL) unlink(beside);
     free(beside);
     if (!ok) return cli_fail(CLI_FAILED, "%s: %s", path, strerror(reason));
-    fprintf(stderr, "ljinspect: wrote %s\n", path);
+    cli_say("wrote %s", path);
     return 0;
 }
 

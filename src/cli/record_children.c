@@ -16,6 +16,7 @@
 
 #include "attach.h"
 #include "cli.h"
+#include "progress.h"
 #include "record.h"
 
 enum { MEMBERS_MAX = 1024, LOOK_MS = 100 };
@@ -275,7 +276,7 @@ int record_children(const record_request *q, profile *p, recorder_counts *c, dou
     if (f == NULL) return cli_fail(CLI_FAILED, "%s", strerror(ENOMEM));
     f->q = q;
     const double begin = sampler_now();
-    bool terminal = isatty(STDERR_FILENO) == 1;
+    bool terminal = progress_wanted();
     int status = look_for_members(f);
     if (status == 0 && f->n == 0) status = cli_fail(ATTACH_NO_PROCESS, "no process %d", (int)q->pid);
     while (status == 0 && !record_interrupted && f->recording > 0) {
@@ -284,9 +285,9 @@ int record_children(const record_request *q, profile *p, recorder_counts *c, dou
         nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
         reap(f, false);
         status = look_for_members(f);
-        if (terminal) fprintf(stderr, "\r%.0f s: %zu processes \033[K", now - begin, f->recording);
+        if (terminal) progress_show("%.0f s: %zu processes", now - begin, f->recording);
     }
-    if (terminal) fputs("\r\033[K", stderr);
+    if (terminal) progress_end();
     for (size_t i = 0; i < f->n; i++)
         if (!f->list[i].over) kill(f->list[i].recorder, SIGTERM);
     *seconds = sampler_now() - begin;

@@ -11,8 +11,8 @@
 #include "text.h"
 
 static const char HELP[] = "Usage: ljinspect report [OPTION...] FILE\n"
-                           "Print the functions and lines where most of the samples are, of folded stacks that\n"
-                           "ljinspect record wrote.\n"
+                           "Print the functions and lines where most of the samples are, of folded stacks\n"
+                           "that ljinspect record wrote.\n"
                            "\n"
                            "  -n, --top=N     how many of each; default: 20\n"
                            "  -j, --json      print JSON\n"

@@ -22,12 +22,14 @@ static const char HELP[] = "Usage: ljinspect run [OPTION...] [--] PROGRAM [ARGUM
                            "                          runs; FILE is the end of a file name; may be repeated\n"
                            "  -n, --hits=COUNT        of each breakpoint and process; 0: all; default: 10\n"
                            "  -f, --hooks=HOOKSFILE   apply this hooks file, and its changes\n"
-                           "  -v, --verbose           say so when PROGRAM used no LuaJIT that can be attached to\n"
+                           "  -v, --verbose           say so when PROGRAM used no LuaJIT that can be\n"
+                           "                          attached to\n"
                            "  -h, --help              print this\n"
                            "      --version           print the version\n"
                            "\n"
-                           "Everything is printed on standard error. PROGRAM and what it starts are attached to,\n"
-                           "where they use a shared LuaJIT; and the luajit command, which has its own inside.\n"
+                           "Everything is printed on standard error. PROGRAM and what it starts are attached\n"
+                           "to, where they use a shared LuaJIT; and the luajit command, which has its own\n"
+                           "inside.\n"
                            "\n"
                            "Example: what are the locals when line 6 of app.lua runs?\n"
                            "  ljinspect run -b app.lua:6 -- luajit app.lua\n"
@@ -84,7 +86,7 @@ static int set_hooks_file(request *r, const char *path) {
     if (*name == '\0') return cli_fail(CLI_USAGE, "hooks file %s: %s", path, strerror(EISDIR));
     if (realpath(directory, real) == NULL) return cli_fail(CLI_USAGE, "hooks file %s: %s", path, strerror(errno));
     snprintf(absolute, sizeof absolute, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
-    if (fd < 0) fprintf(stderr, "ljinspect: hooks file %s is not there yet\n", path);
+    if (fd < 0) cli_say("hooks file %s is not there yet", path);
     r->hooks_file = absolute;
     return 0;
 }

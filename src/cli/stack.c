@@ -14,9 +14,9 @@
 
 static const char HELP[] = "Usage: ljinspect stack [OPTION...] PID\n"
                            "       ljinspect stack [OPTION...] --core=FILE [--exe=FILE]\n"
-                           "Show where the Lua code of a process is, as debug.traceback() would. The process needs\n"
-                           "nothing for it, may hang in an endless loop, and goes on. A thread that runs is stopped\n"
-                           "for the moment the reading takes.\n"
+                           "Show where the Lua code of a process is, as debug.traceback() would. The process\n"
+                           "needs nothing for it, may hang in an endless loop, and goes on. A thread that\n"
+                           "runs is stopped for the moment the reading takes.\n"
                            "\n"
                            "  -a, --all         all coroutines, not only the one that runs\n"
                            "  -l, --locals      names and values of local variables\n"
@@ -232,7 +232,9 @@ static const char *doing(const remote_sample *s, sample_result result, char *out
     if (result == SAMPLE_IDLE) return "idle";
     if (result != SAMPLE_OK) return "not known";
     if (state >= 0) {
-        snprintf(out, size, "compiled code, trace %d", state);
+        const unsigned trace = s->stack[0].where.trace;
+        if (trace == 0) return "compiled code";
+        snprintf(out, size, "compiled code, trace %u", trace);
         return out;
     }
     return ~state < (int)(sizeof states / sizeof states[0]) ? states[~state] : "not known";

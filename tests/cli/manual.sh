@@ -37,6 +37,7 @@ sections=$(sed -n 's/^\.SS //p' "$page")
 options=0
 for command in $commands; do
     "$ljinspect" "$command" --help >"$dir/help" || fail "ljinspect $command --help: status $?"
+    awk 'length > 80' "$dir/help" | grep . && fail "ljinspect $command --help is wider than 80 columns"
     section=$(awk -v name="   $command" '/^   [a-z]+$/ { inside = $0 == name; next } /^[A-Z]/ { inside = 0 } inside' "$dir/page" |
         words)
 

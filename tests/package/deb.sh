@@ -22,13 +22,14 @@ make -n -C "$LJINSPECT_SOURCE" deb | grep "packaging/deb.sh .*/build-deb\$" >/de
 packages=$build/packages
 version=$(sed -n 's/^#define LJINSPECT_VERSION "\(.*\)"/\1/p' "$LJINSPECT_SOURCE/include/ljinspect.h")
 names="libljinspect0 libljinspect-dev lua-ljinspect ljinspect"
+with_symbols="libljinspect0 ljinspect"
 deb() { echo "$packages/$1_$version-1_$(dpkg --print-architecture).deb"; }
 
 if [ "${1:-}" = lintian ]; then
     # Nothing was ever uploaded; who packages is named by who packages.
     # shellcheck disable=SC2046
     lintian --allow-root --fail-on error,warning \
-        --suppress-tags initial-upload-closes-no-bugs,bogus-mail-host $(for n in $names; do deb "$n"; done)
+        --suppress-tags initial-upload-closes-no-bugs,bogus-mail-host $(for n in $names; do deb "$n"; done; for n in $with_symbols; do deb "$n-dbgsym"; done)
     exit
 fi
 
@@ -46,8 +47,9 @@ has() { # PACKAGE FILE...
 }
 has libljinspect0 "$lib/libljinspect.so.0" "$lib/libljinspect.so.$version"
 has libljinspect-dev usr/include/ljinspect.h "$lib/libljinspect.so" "$lib/libljinspect.a" "$lib/pkgconfig/ljinspect.pc" \
-    "$lib/cmake/ljinspect/ljinspect-config.cmake"
-has lua-ljinspect "$lib/lua/5.1/ljinspect.so" usr/share/lua/5.1/{resty,apisix}/inspect{,/dbg}.lua
+    "$lib/cmake/ljinspect/ljinspect-config.cmake" usr/share/man/man3/ljinspect{,_set_hook,_poll}.3.gz
+has lua-ljinspect "$lib/lua/5.1/ljinspect.so" usr/share/lua/5.1/{resty,apisix}/inspect{,/dbg}.lua \
+    usr/share/man/man3/ljinspect-lua.3.gz usr/share/man/man5/ljinspect-hooks.5.gz usr/share/man/man7/ljinspect-messages.7.gz
 has ljinspect usr/bin/ljinspect "$lib/libljinspect-preload.so" usr/share/man/man1/ljinspect.1.gz \
     usr/share/zsh/vendor-completions/_ljinspect
 for name in $names; do has "$name" "usr/share/doc/$name/"{copyright,changelog.gz,changelog.Debian.gz}; done
@@ -58,6 +60,19 @@ DESTDIR=$dir/all cmake --install "$build" >/dev/null
 (cd "$dir/all" && find ./* ! -type d | sed 's#^\./##' | sort) >"$dir/installed"
 diff "$dir/installed" "$dir/packaged" || fail "what is installed (<) is not what is packaged (>)"
 if grep -rlF -e "$LJINSPECT_SOURCE" -e "$LJINSPECT_BUILD" "$dir/root"; then fail "these name the directory of the build"; fi
+
+step "debug symbols, where debuggers look for them by the build id"
+for name in $with_symbols; do
+    dpkg -x "$(deb "$name-dbgsym")" "$dir/symbols"
+    [ "$(dpkg-deb -f "$(deb "$name-dbgsym")" Depends)" = "$name (= $version-1)" ] || fail "$name-dbgsym goes with another version"
+done
+for file in "$lib/libljinspect.so.$version" "$lib/libljinspect-preload.so" usr/bin/ljinspect; do
+    id=$(readelf -n "$dir/root/$file" | sed -n 's/^ *Build ID: //p')
+    symbols=$dir/symbols/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug
+    readelf -SW "$symbols" 2>/dev/null | grep '\.debug_info' >/dev/null || fail "no debug symbols of $file"
+    if readelf -SW "$dir/root/$file" | grep '\.debug_info\|\.symtab' >/dev/null; then fail "$file is not stripped"; fi
+done
+readelf -sW "$(grep -rl log_message "$dir/symbols")" | grep ' log_message$' >/dev/null || fail "no name of an internal function"
 
 step "what the packages depend on exists, and is no LuaJIT but for -dev"
 field() { dpkg-deb -f "$(deb "$1")" "$2"; }

@@ -31,7 +31,13 @@ for luajit in luajit "$LJINSPECT_DEBS/usr/bin/luajit"; do
         assert(require("apisix.inspect.dbg").set_hook and require("resty.inspect").init)'
 done
 
-[ -s "$prefix/share/man/man5/ljinspect-hooks.5" ] || fail "no manual page of hooks files"
+step "manual pages, of all functions"
+for page in man5/ljinspect-hooks.5 man3/ljinspect-lua.3 man7/ljinspect-messages.7 man3/ljinspect.3 man3/ljinspect_set_hook.3; do
+    [ -s "$prefix/share/man/$page" ] || fail "no share/man/$page"
+done
+for name in $(nm -D --defined-only "$libdir/libljinspect.so" | awk '{print $3}'); do
+    [ -s "$prefix/share/man/man3/$name.3" ] || fail "no manual page of $name"
+done
 
 step "annotations for editors, and not among the modules"
 (cd "$LJINSPECT_SOURCE/editors/lua" && find . -name '*.lua') | while read -r file; do
