@@ -29,10 +29,12 @@ export SOURCE_DATE_EPOCH
 
 # ---- Compile ----
 
+# Debug information names the directories, and the build id is made of all there is: so these are the same wherever the tree lies.
+here="-ffile-prefix-map=$source=. -ffile-prefix-map=$build=./build"
 # shellcheck disable=SC2086
-CFLAGS="${CFLAGS:-} -g -ffile-prefix-map=$source=." LDFLAGS="${LDFLAGS:-} -Wl,-z,relro -Wl,-z,now -Wl,--build-id" \
-    cmake --preset release -B "$build" --log-level=WARNING -DCMAKE_INSTALL_PREFIX=/usr ${CMAKE_FLAGS:-} \
-    >/dev/null
+LDFLAGS="${LDFLAGS:-} -Wl,-z,relro -Wl,-z,now -Wl,--build-id" \
+    cmake --preset release -B "$build" --log-level=WARNING -DCMAKE_INSTALL_PREFIX=/usr \
+    -DCMAKE_C_FLAGS="${CFLAGS:-} -g $here" ${CMAKE_FLAGS:-} >/dev/null
 cmake --build "$build" --parallel "${JOBS:-2}" >"$build/log" 2>&1 || {
     cat "$build/log"
     fail "the build failed"
