@@ -1,8 +1,11 @@
 # make demo    watch a breakpoint print a live program's locals
 # make test    run all tests
 # make stress  nginx under load for a minute or two while hooks change
+# make soak    nginx and luajit processes for SOAK_SECONDS (3600) while hooks change; ends with a verdict. SOAK_ENGINE=line
+# make races   threads, VMs, edits, forks, at random, for RACES_SECONDS (60), with the thread sanitizer; RACES_SEED=...
 # make torture run programs with hooks on every line for TORTURE_SECONDS, random things from TORTURE_SEED on
 # make manual  the manual as HTML, in build/manual
+# make compare what other tools cost beside it: COMPARE=DIRECTORY with their files
 # make deb     Debian packages, in build-deb/packages
 # make fuzz    run each fuzzer for FUZZ_SECONDS (tests/fuzz)
 # All install what is missing first (cmake/install-deps.sh). Everything else is CMake's business: see README.md.
@@ -10,7 +13,7 @@
 BUILD = build
 JOBS = $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all demo test manual deb stress torture fuzz bench install-deps clean
+.PHONY: all demo test manual deb stress soak races torture fuzz bench compare install-deps clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -76,12 +79,34 @@ bench: all
 	@$(BENCH) luajit tests/bench/change.lua
 	@LJINSPECT_BUILD=$(BUILD) tests/bench/record.sh 5
 
+# What others cost, on the same loop; COMPARE is a directory with their files (tests/bench/compare.sh).
+COMPARE = build/compare
+compare: all
+	@$(BENCH) tests/bench/compare.sh $(COMPARE)
+
 # nginx at full load for a minute while its hooks change, with each engine.
 STRESS = LJINSPECT_STRESS_SECONDS=60 tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= debs
 stress: all
 	@cmake/fetch-debs.sh build/debs
 	@LJINSPECT_ENGINE=line $(STRESS) tests/hosts/stress/run.sh
 	@LJINSPECT_ENGINE=trap $(STRESS) tests/hosts/stress/run.sh
+
+# It keeps what it measured in build/soak; an interrupt ends it with a verdict on what there is.
+SOAK_SECONDS = 3600
+SOAK_ENGINE = trap
+soak: all
+	@cmake/fetch-debs.sh build/debs
+	@LJINSPECT_ENGINE=$(SOAK_ENGINE) tests/run.sh $(CURDIR) $(CURDIR)/$(BUILD) $(CURDIR)/build/debs/root sanitize= debs \
+		tests/soak/run.sh $(SOAK_SECONDS) $(BUILD)/soak
+
+RACES_SECONDS = 60
+RACES_SEED = $(shell date +%s)
+races:
+	@cmake/install-deps.sh test
+	@cmake --preset tsan --log-level=WARNING >/dev/null
+	@cmake --build --preset tsan --parallel $(JOBS) --target races >/dev/null
+	@tests/run.sh $(CURDIR) $(CURDIR)/build-tsan $(CURDIR)/build/debs/root sanitize=thread luajit build-tsan/tests/races \
+		--seed $(RACES_SEED) --seconds $(RACES_SECONDS)
 
 install-deps:
 	@cmake/install-deps.sh test

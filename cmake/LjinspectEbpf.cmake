@@ -2,7 +2,12 @@
 # and STILL_PROGRAM to the header with the bytes. Without clang or libbpf the command is built without.
 
 set(LJINSPECT_EBPF_HERE OFF)
-if(LJINSPECT_EBPF AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+    set(BPF_PROCESSOR __x86_64__)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    set(BPF_PROCESSOR __aarch64__)
+endif()
+if(LJINSPECT_EBPF AND BPF_PROCESSOR)
     find_package(PkgConfig QUIET)
     if(PkgConfig_FOUND)
         pkg_check_modules(LIBBPF QUIET IMPORTED_TARGET libbpf>=1.0)
@@ -13,9 +18,14 @@ if(LJINSPECT_EBPF AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     set(BPF_FLAGS --target=bpf -mcpu=v2 -O2 -g -ffreestanding -Wall -Wextra -Wno-unused-parameter
                   # No trace of the directory of the build.
                   -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
-                  # The C library's headers ask what processor it is.
-                  -D__x86_64__)
-    if(CMAKE_LIBRARY_ARCHITECTURE)
+                  # The C library's headers ask what processor it is, and so does the program.
+                  -D${BPF_PROCESSOR})
+    if(CMAKE_CROSSCOMPILING)
+        foreach(root IN LISTS CMAKE_FIND_ROOT_PATH)
+            list(APPEND BPF_FLAGS -nostdlibinc -idirafter ${root}/usr/include
+                                  -idirafter ${root}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+        endforeach()
+    elseif(CMAKE_LIBRARY_ARCHITECTURE)
         list(APPEND BPF_FLAGS -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
     endif()
     if(LIBBPF_FOUND AND LJINSPECT_CLANG)

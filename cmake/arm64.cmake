@@ -16,3 +16,6 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${ARM64_DEBS}/root)
 set(ENV{PKG_CONFIG_LIBDIR} ${ARM64_DEBS}/root/usr/lib/aarch64-linux-gnu/pkgconfig)
+# What libraries need of each other.
+set(CMAKE_EXE_LINKER_FLAGS_INIT
+    "-Wl,-rpath-link,${ARM64_DEBS}/root/lib/aarch64-linux-gnu:${ARM64_DEBS}/root/usr/lib/aarch64-linux-gnu")

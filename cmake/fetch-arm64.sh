@@ -1,14 +1,16 @@
 #!/bin/sh
 # Unpack Debian's arm64 packages that a cross build for arm64 needs: fetch-arm64.sh [DIRECTORY]
 #
-#   DIRECTORY/root     Debian's luajit, its library and headers, cmocka, and the C library to run programs with
+#   DIRECTORY/root     Debian's luajit, its library and headers, cmocka, libbpf and zlib, and the C library to run programs
+#                      with
 #   DIRECTORY/luajit2  OpenResty's luajit2, laid out as in what fetch-debs.sh unpacks
 # Default: build/arm64. The packages come from where the machine's own come from; package lists and cache lie in DIRECTORY,
 # too. Nothing on the system changes, root is not needed. When it is all there already, nothing happens.
 set -eu
 cd "${0%/*}/.."
 arm64=${1:-build/arm64}
-root="luajit libluajit-5.1-2 libluajit-5.1-dev libcmocka0 libcmocka-dev libc6 libgcc-s1"
+root="luajit libluajit-5.1-2 libluajit-5.1-dev libcmocka0 libcmocka-dev libc6 libgcc-s1
+    libbpf1 libbpf-dev libelf1 libelf-dev zlib1g zlib1g-dev libc6-dev linux-libc-dev"
 luajit2="luajit2 libluajit2-5.1-2 libluajit2-5.1-common"
 
 fail() {

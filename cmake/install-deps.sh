@@ -29,14 +29,20 @@ fuzzer_links() {
         clang -x c -fsanitize=fuzzer,address,undefined -o /dev/null -
 }
 
+# Debian's LuaJIT and OpenResty's exclude each other, and nginx's Lua module needs the latter: the one that is there stays.
+luajit=luajit headers=libluajit-5.1-dev
+if dpkg-query -W -f '${db:Status-Status}' libluajit2-5.1-2 2>/dev/null | grep -qx installed; then
+    luajit=luajit2 headers=libluajit2-5.1-dev
+fi
+
 want gcc "a C11 compiler" has cc
 want libc6-dev "the C library's headers" sh -c 'echo "#include <stdlib.h>" | cc -E -'
 want make "make" has make
 want cmake "CMake, 3.22 or later" recent_cmake
 want pkg-config "pkg-config" has pkg-config
-want luajit "the luajit command, 2.1" has luajit
+want $luajit "the luajit command, 2.1" has luajit
 want zlib1g-dev "zlib, for the ljinspect command" sh -c 'echo "#include <zlib.h>" | cc -E -'
-want libluajit-5.1-dev "LuaJIT's headers and library, 2.1" pkg-config --exists luajit
+want $headers "LuaJIT's headers and library, 2.1" pkg-config --exists luajit
 if [ "$level" != demo ] && [ "$level" != deb ] && [ "$level" != manual ]; then
     want g++ "a C++ compiler (tests: the header from C++)" has c++
     want libcmocka-dev "cmocka (tests)" pkg-config --exists cmocka
@@ -95,4 +101,4 @@ fi
 echo "Installing with apt-get:$missing"
 # shellcheck disable=SC2086
 $root apt-get -qq update && $root env DEBIAN_FRONTEND=noninteractive \
-    apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $missing </dev/null >/dev/null
+    apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-remove --no-install-recommends $missing </dev/null >/dev/null

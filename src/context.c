@@ -91,22 +91,32 @@ static void filter_release(hook *h, void *owner_context) {
 typedef struct arrival {
     context *context;
     lua_State *L;
+    int64_t last, youngest; /* ids: of the hook that was run last; of the youngest that was there at the arrival */
+    int n;                  /* hooks that were run */
 } arrival;
 
+/* Called in the order of ids. */
 static void visit_hook(hook *h, void *arg) {
-    const arrival *a = arg;
+    arrival *a = arg;
+    if (h->id <= a->last || h->id > a->youngest) return;
+    a->last = h->id;
+    a->n++;
     capture_run(a->context, a->L, h);
 }
 
 static int on_hit(void *owner_context, lua_State *L, const char *source, size_t source_len, int line) {
-    arrival a = {.context = owner_context, .L = L};
     context *c = owner_context;
+    arrival a = {.context = c, .L = L, .youngest = c->last_id};
+    const hook_table *t;
     if (c->applying || c->in_hit) return 0; /* neither a hooks file nor a filter is the program */
     c->in_hit = true;
-    int n = hooks_dispatch(c->hooks, source, source_len, line, visit_hook, &a);
+    do { /* a filter may have had a hooks file applied: those of its hooks that last, and did not have their turn, have it now */
+        t = c->hooks;
+        hooks_dispatch(c->hooks, source, source_len, line, visit_hook, &a);
+    } while (c->hooks != t);
     c->in_hit = false;
     if (c->next_expiry != 0 && c->hit_start >= c->next_expiry) logpoint_tend(c, L);
-    return n;
+    return a.n;
 }
 
 static void on_safepoint(void *owner_context, lua_State *L) {

@@ -15,16 +15,6 @@ static trap_engine *self(engine *e) {
     return (trap_engine *)(void *)e;
 }
 
-/* Run `body` protected; 0, or an error code. */
-static int protect(trap_engine *e, lua_State *L, lua_CFunction body, void *job) {
-    bool was = trap_hush(e);
-    int status = lua_cpcall(L, body, job);
-    trap_unhush(e, was);
-    if (status == 0) return 0;
-    lua_pop(L, 1);
-    return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
-}
-
 /* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
 /* `at` is a line, or HOOKS_RETURN plus one (hooks.h); the text of the file is the caller's. */
@@ -135,7 +125,7 @@ static int refresh_body(lua_State *L) {
 /* The `n` keys went out of force. */
 static void disarmed(trap_engine *e, lua_State *L, const trap_key *keys, size_t n) {
     job j = {.e = e, .keys = keys, .n = n};
-    if (n > 0 && protect(e, L, refresh_body, &j) != 0) e->refresh_due = true;
+    if (n > 0 && trap_protect(e, L, refresh_body, &j) != 0) e->refresh_due = true;
 }
 
 /* One arm less. True: it was the last of the key, which is given to the caller. */
@@ -176,7 +166,7 @@ static void trap_disarm_all(engine *base, lua_State *L, hook *const *hooks, size
 /* The `n` keys, which are in e->keys, come into force. */
 static int armed(trap_engine *e, lua_State *L, const trap_key *keys, size_t n) {
     job j = {.e = e, .keys = keys, .n = n};
-    int rc = n > 0 ? protect(e, L, arm_body, &j) : 0;
+    int rc = n > 0 ? trap_protect(e, L, arm_body, &j) : 0;
     if (rc == 0) rc = j.rc;
     for (size_t i = 0; i < n && rc == 0; i++) {
         /* A finalizer removed the hook meanwhile: what was enlisted for it since then goes. */
@@ -257,7 +247,7 @@ static engine *trap_open(lua_State *L, const engine_host *host) {
     job j = {.e = e};
     if (!trap_vms_add(e)) {
         host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: too many VMs");
-    } else if (protect(e, L, open_body, &j) != 0) {
+    } else if (trap_protect(e, L, open_body, &j) != 0) {
         trap_vms_remove(e);
         host->log(host->owner, L, LJINSPECT_WARN, "no bytecode traps in this VM: no memory");
     } else {
@@ -290,7 +280,7 @@ static void trap_close(engine *base, lua_State *L, bool closing) {
     for (size_t i = 0; i < e->n_keys; i++) free(e->keys[i].file);
     e->n_keys = 0;
     job j = {.e = e};
-    if (protect(e, L, close_body, &j) != 0) drop_all(e, L);
+    if (trap_protect(e, L, close_body, &j) != 0) drop_all(e, L);
     trap_unwake(e);
     trap_vms_remove(e);
     trap_frames_free(&e->marks);
@@ -411,7 +401,7 @@ static void trap_maintain(engine *base, lua_State *L) {
     if (e->n_keys == 0 && !e->flush_due && !e->refresh_due) return;
     trap_settle(e);
     job j = {.e = e};
-    protect(e, L, maintain_body, &j);
+    trap_protect(e, L, maintain_body, &j);
 }
 
 static void trap_watching(engine *base, lua_State *L, bool on) {

@@ -22,7 +22,8 @@
 #include "watch_share.h"
 
 enum {
-    SIZE_MAX_BYTES = 16 * 1024 * 1024 /* a hooks file larger than this is a mistake */
+    SIZE_MAX_BYTES = 16 * 1024 * 1024, /* a hooks file larger than this is a mistake */
+    TRIES = 10                         /* to open a file that is put in another's place meanwhile */
 };
 
 struct hooksfile {
@@ -38,6 +39,7 @@ struct hooksfile {
     bool fresh;           /* the file was written so shortly before it was read that a later write may look the same */
     bool unwatched;       /* no watcher could be started: that is logged once, and tried again */
     bool announced;       /* the log says that it is watched */
+    int unnotified;       /* and why not all is notified: watch_share_inotify_errno() */
     bool applied;         /* the hooks in force are this file's */
     bool polling;         /* hooksfile_poll runs */
     bool stopped;         /* hooksfile_stop was called from within: it is done at the end */
@@ -72,36 +74,73 @@ static int read_all(int fd, content *t) {
     }
 }
 
-/* Open the file once, check that very file, read it. 0; or an ljinspect_error, logged, errno set for _SYSTEM. */
-static int load(hooksfile *f, context *c, lua_State *L, content *t) {
-    char why[2 * PATH_MAX];
+/* Whether an error of the path says that there is no file. */
+static bool is_absent(int reason) {
+    return reason == ENOENT || reason == ENOTDIR;
+}
+
+/* Whether an error says nothing about the file. */
+static bool is_passing(int reason) {
+    return reason == ENOMEM || reason == EMFILE || reason == ENFILE || reason == EINTR || reason == ESTALE;
+}
+
+/* The file, opened once, and that very file checked: a descriptor; or an ljinspect_error with what there is to say about
+ * it in `why`, errno set for _SYSTEM. */
+static int open_checked(const hooksfile *f, char *why, size_t why_size) {
     struct stat st;
-    int error = LJINSPECT_ERR_SYSTEM, reason = 0;
     int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int error = LJINSPECT_ERR_SYSTEM, reason = 0;
     if (fd < 0 || fstat(fd, &st) != 0) {
         reason = errno;
     } else if (S_ISDIR(st.st_mode)) {
         reason = EISDIR;
     } else if (!S_ISREG(st.st_mode)) {
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s: not a regular file", f->path);
-        errno = EINVAL;
-        goto done;
-    } else if ((f->flags & LJINSPECT_WATCH_INSECURE) == 0 && !trust_check(f->path, fd, why, sizeof why)) {
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s refused: %s", f->path, why);
-        error = LJINSPECT_ERR_UNTRUSTED;
-        goto done;
+        snprintf(why, why_size, ": not a regular file");
+        reason = EINVAL;
+        goto refused;
+    } else if ((f->flags & LJINSPECT_WATCH_INSECURE) != 0) {
+        return fd;
+    } else {
+        static const char refused[] = " refused: ";
+        memcpy(why, refused, sizeof refused);
+        if (trust_check(f->path, fd, why + sizeof refused - 1, why_size - sizeof refused)) return fd;
+        reason = errno;
+        if (!is_passing(reason)) error = LJINSPECT_ERR_UNTRUSTED;
+        if (error == LJINSPECT_ERR_UNTRUSTED || reason == ESTALE) goto refused;
+    }
+    snprintf(why, why_size, ": %s", strerror(reason));
+refused:
+    if (fd >= 0) close(fd);
+    errno = reason;
+    return error;
+}
+
+/* Open the file, check it, read it. 0; or an ljinspect_error, errno set for _SYSTEM; logged, but where the file is absent by
+ * now. */
+static int load(hooksfile *f, context *c, lua_State *L, content *t) {
+    char why[2 * PATH_MAX];
+    struct stat st;
+    int fd = -1, error = 0, reason = 0;
+    for (int tries = 0; tries < TRIES && fd < 0; tries++) {
+        fd = open_checked(f, why, sizeof why);
+        if (fd < 0 && errno != ESTALE && !is_absent(errno)) break;
+    }
+    if (fd < 0) {
+        error = fd;
+        reason = errno;
     } else {
         reason = read_all(fd, t);
+        close(fd);
+        if (reason == 0) return 0;
+        snprintf(why, sizeof why, ": %s", strerror(reason));
+        error = LJINSPECT_ERR_SYSTEM;
     }
-    if (reason == 0) {
-        error = 0;
-    } else {
-        log_message(c, L, LJINSPECT_ERROR, "hooks file %s: %s", f->path, strerror(reason));
+    /* Where the way could not be walked any more, what was amiss is that the file went meanwhile. */
+    if (is_absent(reason) && (error == LJINSPECT_ERR_SYSTEM || (stat(f->path, &st) != 0 && is_absent(errno)))) {
         errno = reason;
+        return LJINSPECT_ERR_SYSTEM;
     }
-done:
-    reason = errno;
-    if (fd >= 0) close(fd);
+    log_message(c, L, LJINSPECT_ERROR, "hooks file %s%s", f->path, why);
     errno = reason;
     return error;
 }
@@ -206,18 +245,20 @@ static bool is_fresh(const char *path) {
     return age_ms < 50;
 }
 
-/* Whether an error says nothing about the file. */
-static bool is_passing(int reason) {
-    return reason == ENOMEM || reason == EMFILE || reason == ENFILE || reason == EINTR;
-}
-
+/* Log that the file is watched, once, and how, whenever that changes. */
 static void announce(hooksfile *f, context *c, lua_State *L) {
-    int reason = watch_share_inotify_errno(f->watcher);
+    int reason = watch_share_inotify_errno(f->watcher), before = f->unnotified;
+    if (!f->announced) {
+        before = 0;
+        log_message(c, L, LJINSPECT_INFO, "watching hooks file %s", f->path);
+    }
     f->announced = true;
-    log_message(c, L, LJINSPECT_INFO, "watching hooks file %s", f->path);
-    if (reason != 0)
+    f->unnotified = reason;
+    if (reason != 0 && reason != before)
         log_message(c, L, LJINSPECT_WARN, "hooks file %s: no notification from the system (%s), looking every %d ms",
                     f->path, strerror(reason), f->delay_ms);
+    else if (reason == 0 && before != 0)
+        log_message(c, L, LJINSPECT_INFO, "hooks file %s: the system notifies again", f->path);
 }
 
 static int start_watcher(hooksfile *f, watch_share **out);
@@ -253,20 +294,25 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
         int error = begin(f, c, L);
         if (error != 0) return error;
     }
-    if (!f->announced) announce(f, c, L);
+    announce(f, c, L);
     bool reported = watch_share_take(f->watcher);
     c->engine->class->awake(c->engine, L);
     watch_state now = watch_look(f->path); /* before it is read: what changes later is a change again */
     bool same = now.error == f->state.error && now.digest == f->state.digest;
     if (same && (f->refused || (!reported && !f->fresh))) return 0;
     f->state = now;
-    if (now.error == ENOENT || now.error == ENOTDIR) {
+    if (is_absent(now.error)) {
         f->fresh = false;
         return removed(f, c, L);
     }
     bool fresh = is_fresh(f->path);
     content text = {0};
     int error = load(f, c, L, &text);
+    if (error == LJINSPECT_ERR_SYSTEM && is_absent(errno)) { /* it went since it was looked at */
+        f->state = (watch_state){.error = errno};
+        f->fresh = false;
+        return removed(f, c, L);
+    }
     f->refused = error != 0;
     f->fresh = fresh && error == 0;
     if (error == 0 && same && digest(&text) == f->content) {

@@ -8,6 +8,7 @@
 
 #include "context.h"
 #include "raw_field.h"
+#include "utf8.h"
 
 static const char prefix[] = "ljinspect: ";
 
@@ -22,20 +23,25 @@ const char *log_error_text(lua_State *L, char *buffer, size_t size) {
     return buffer;
 }
 
-/* Copy `in` to `out` (room for 4 bytes per byte, and a NUL) with control characters escaped as in C. Bytes from 0x80 on
- * are left alone: they are UTF-8 or the program's own business. */
+/* Copy `in` to `out` (room for 4 bytes per byte, and a NUL) with control characters, and bytes that are no UTF-8, escaped
+ * as in C. */
 static void escape(char *out, const char *in) {
-    for (; *in != '\0'; in++) {
-        unsigned char c = (unsigned char)*in;
-        if (c == '\n') {
+    const unsigned char *p = (const unsigned char *)in;
+    for (size_t left = strlen(in), len; left > 0; p += len, left -= len) {
+        len = utf8_shown(p, left);
+        if (len > 0) {
+            memcpy(out, p, len);
+            out += len;
+            continue;
+        }
+        len = 1;
+        if (*p == '\n') {
             *out++ = '\\';
             *out++ = 'n';
-        } else if (c == '\t') {
+        } else if (*p == '\t') {
             *out++ = ' ';
-        } else if (c < 0x20 || c == 0x7f) {
-            out += sprintf(out, "\\x%02x", (unsigned)c);
         } else {
-            *out++ = (char)c;
+            out += sprintf(out, "\\x%02x", (unsigned)*p);
         }
     }
     *out = '\0';

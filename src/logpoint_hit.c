@@ -145,7 +145,7 @@ static void put_prefix(const logpoint *p, const whereabouts *w, long long us, ou
         out_text(o, log_level_name(p->level));
         out_char(o, ' ');
     }
-    out_text(o, w->hook->key);
+    out_word(o, w->hook->key);
     if (p->tag != NULL) {
         out_text(o, " [");
         out_line(o, p->tag, strlen(p->tag));

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 void out_clear(outbuf *o) {
     o->len = 0;
     o->failed = false;
@@ -132,28 +134,6 @@ void out_time(outbuf *o, long long us) {
 
 /* ---- UTF-8 ---- */
 
-/* The length of the character that starts at `p`, with `n` bytes left; 0 for none: too long, a surrogate, cut. */
-static size_t utf8_len(const unsigned char *p, size_t n) {
-    size_t len;
-    if (*p < 0x80) return 1;
-    if (*p >= 0xc2 && *p <= 0xdf)
-        len = 2;
-    else if ((*p & 0xf0) == 0xe0)
-        len = 3;
-    else if (*p >= 0xf0 && *p <= 0xf4)
-        len = 4;
-    else
-        return 0;
-    if (len > n) return 0;
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    }
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
-        (*p == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 size_t out_utf8_cut(const char *bytes, size_t n, size_t most) {
     if (n <= most) return n;
     size_t cut = most;
@@ -171,8 +151,11 @@ static bool is_plain(unsigned char c) {
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* The bytes in quotes, each that cannot stand for itself written by `special`. True if all were UTF-8. */
-static bool quote(outbuf *o, const char *bytes, size_t n, void (*special)(outbuf *o, unsigned char c, bool valid)) {
+/* Writes the `len` bytes of a character that cannot stand for itself; 0: one byte that is no UTF-8. */
+typedef void (*special_fn)(outbuf *o, const unsigned char *p, size_t len);
+
+/* The bytes in quotes, what cannot stand for itself written by `special`. True if all were UTF-8. */
+static bool quote(outbuf *o, const char *bytes, size_t n, special_fn special) {
     const unsigned char *p = (const unsigned char *)bytes;
     bool valid = true;
     out_char(o, '"');
@@ -182,40 +165,42 @@ static bool quote(outbuf *o, const char *bytes, size_t n, void (*special)(outbuf
         out_bytes(o, bytes + from, i - from);
         if (i == n) break;
         size_t len = utf8_len(p + i, n - i);
-        if (len > 1) {
+        if (len > 1 && !utf8_is_control(p + i, len)) {
             out_bytes(o, bytes + i, len);
             i += len;
             continue;
         }
         if (len == 0) valid = false;
-        special(o, p[i], len != 0);
-        i++;
+        special(o, p + i, len);
+        i += len > 0 ? len : 1;
     }
     out_char(o, '"');
     return valid;
 }
 
-static void json_special(outbuf *o, unsigned char c, bool valid) {
-    if (!valid) {
+static void json_special(outbuf *o, const unsigned char *p, size_t len) {
+    if (len == 0) {
         out_text(o, "\\ufffd");
-    } else if (c == '"' || c == '\\') {
+    } else if (*p == '"' || *p == '\\') {
         out_char(o, '\\');
-        out_char(o, (char)c);
-    } else if (c == '\n') {
+        out_char(o, (char)*p);
+    } else if (*p == '\n') {
         out_text(o, "\\n");
     } else {
-        escape(o, "\\u%04x", c);
+        escape(o, "\\u%04x", utf8_code(p, len));
     }
 }
 
-static void lua_special(outbuf *o, unsigned char c, bool valid) {
-    if (valid && (c == '"' || c == '\\')) {
+static void lua_special(outbuf *o, const unsigned char *p, size_t len) {
+    if (*p == '"' || *p == '\\') {
         out_char(o, '\\');
-        out_char(o, (char)c);
-    } else if (c == '\n') {
+        out_char(o, (char)*p);
+    } else if (*p == '\n') {
         out_text(o, "\\n");
     } else {
-        escape(o, "\\x%02x", c);
+        size_t i = 0;
+        do escape(o, "\\x%02x", p[i]);
+        while (++i < len);
     }
 }
 
@@ -228,12 +213,17 @@ void out_quoted(outbuf *o, const char *bytes, size_t n) {
 }
 
 void out_line(outbuf *o, const char *bytes, size_t n) {
+    const unsigned char *p = (const unsigned char *)bytes;
     for (size_t i = 0; i < n;) {
         size_t from = i;
-        while (i < n && (unsigned char)bytes[i] >= 0x20 && bytes[i] != 0x7f) i++;
+        for (size_t len; i < n && (len = utf8_shown(p + i, n - i)) > 0;) i += len;
         out_bytes(o, bytes + from, i - from);
-        if (i < n) lua_special(o, (unsigned char)bytes[i++], true);
+        if (i < n) lua_special(o, p + i++, 0);
     }
+}
+
+void out_word(outbuf *o, const char *text) {
+    out_line(o, text, strlen(text));
 }
 
 const char *out_terminate(outbuf *o) {

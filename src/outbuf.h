@@ -37,14 +37,17 @@ void out_time(outbuf *o, long long us);
 enum { OUT_DATE_SIZE = 20 };
 void out_date(char *text, long long second);
 
-/* A JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. True if all were. */
+/* A JSON string with its quotes, in which nothing is a control character (utf8.h). Bytes that are no UTF-8 become U+FFFD.
+ * True if all were. */
 bool out_json_string(outbuf *o, const char *bytes, size_t n);
 
-/* A Lua string with its quotes; control characters and bytes that are no UTF-8 as \xHH. */
+/* A Lua string with its quotes; the bytes of control characters, and those that are no UTF-8, as \xHH. */
 void out_quoted(outbuf *o, const char *bytes, size_t n);
 
-/* The bytes without quotes, on one line: control characters as \n and \xHH, all else as it is. */
+/* The bytes without quotes, on one line: control characters, and what is no UTF-8, as \n and \xHH, all else as it is. */
 void out_line(outbuf *o, const char *bytes, size_t n);
+/* The same for a name of the program's: it may hold anything. out_text() is for our own words. */
+void out_word(outbuf *o, const char *text);
 
 /* The largest length up to `most` at which no UTF-8 character is cut. */
 size_t out_utf8_cut(const char *bytes, size_t n, size_t most);

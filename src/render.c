@@ -109,7 +109,7 @@ static void put_function(const render *r, int index) {
             out_pointer(o, lua_topointer(r->L, index));
             return;
         }
-        out_text(o, ar.short_src);
+        out_word(o, ar.short_src);
         out_char(o, ':');
         out_integer(o, ar.linedefined);
         return;

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "outbuf.h"
+#include "own_threads.h"
 
 enum {
     PAUSE_MS = 10,     /* between looks into the ring while lines come */
@@ -25,7 +27,8 @@ enum {
     STACK_BYTES = 256 * 1024
 };
 
-/* What thread and VM share; freed by the one that leaves last. */
+/* What thread and VM share; freed by the one that leaves last. Mapped, not allocated: malloc() keeps megabytes that come and
+ * go, with all their pages, and calloc() writes to those that it has kept. */
 typedef struct channel {
     _Atomic uint64_t written, read; /* bytes, ever; the VM's and the thread's */
     _Atomic uint64_t dropped;       /* lines */
@@ -85,11 +88,15 @@ static void pause_for(int ms) {
     }
 }
 
+static void channel_free(channel *c) {
+    free(c->path);
+    munmap(c, sizeof *c);
+}
+
 static void release(channel *c) {
     if (atomic_fetch_sub(&c->users, 1) != 1) return;
     sem_destroy(&c->wake);
-    free(c->path);
-    free(c);
+    channel_free(c);
 }
 
 /* What is wrong is passed on once a minute, not for each line. */
@@ -206,6 +213,7 @@ static void *write_lines(void *arg) {
     channel *c = arg;
     writer w = {.channel = c, .fd = -1, .looked_ms = now_ms() - REOPEN_MS};
     int idle = 0;
+    own_thread_begins();
     look_at_file(&w);
     for (;;) {
         bool stop = atomic_load(&c->stop); /* before the ring is looked at */
@@ -227,6 +235,7 @@ static void *write_lines(void *arg) {
     if (w.fd >= 0) close(w.fd);
     atomic_store(&c->done, true);
     release(c);
+    own_thread_ends();
     return NULL;
 }
 
@@ -237,6 +246,7 @@ static int start_thread(channel *c) {
     pthread_t thread;
     pthread_attr_t attr;
     sigset_t all, before;
+    (void)own_threads_prepare();
     int error = pthread_attr_init(&attr);
     if (error != 0) return error;
     long least = sysconf(_SC_THREAD_STACK_MIN);
@@ -253,11 +263,11 @@ static int start_thread(channel *c) {
 }
 
 static channel *channel_new(const char *path, bool json) {
-    channel *c = calloc(1, sizeof *c);
-    if (c == NULL) return NULL;
+    channel *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (c == MAP_FAILED) return NULL;
     c->path = strdup(path);
     if (c->path == NULL) {
-        free(c);
+        channel_free(c);
         return NULL;
     }
     atomic_store(&c->users, 1);
@@ -321,8 +331,7 @@ static bool begin_anew(sink *s) {
         release(c);
         return false;
     }
-    free(s->channel->path);
-    free(s->channel);
+    channel_free(s->channel);
     s->channel = c;
     s->generation = now;
     return true;

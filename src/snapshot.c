@@ -93,7 +93,7 @@ static void put_variable(list *l, const char *name) {
         if (r->json)
             out_json_string(r->out, name, strlen(name));
         else
-            out_text(r->out, name);
+            out_word(r->out, name);
         out_text(r->out, r->json ? ",\"value\":" : "=");
         render_value(r, -1, name);
         if (r->json) out_char(r->out, '}');
@@ -204,14 +204,14 @@ static void put_frame_name(render *r, const lua_Debug *ar, int line) {
         }
         return;
     }
-    out_text(o, ar->short_src);
+    out_word(o, ar->short_src);
     if (line > 0) {
         out_char(o, ':');
         out_integer(o, line);
     }
     if (ar->name == NULL) return;
     out_text(o, " (");
-    out_text(o, ar->name);
+    out_word(o, ar->name);
     out_char(o, ')');
 }
 

@@ -178,6 +178,11 @@ static inline void trap_unhush(trap_engine *e, bool was) {
     if (!was) *((uint8_t *)e->v.g + e->v.lay->g_hookmask) &= (uint8_t)~VM_HOOK_ACTIVE;
 }
 
+/* One instruction becomes another, which the interpreter may execute at this moment. */
+static inline void trap_set_opcode(vm_ins *at, uint8_t op) {
+    *(volatile uint8_t *)(void *)at = op;
+}
+
 enum { TRAP_STACK = LUA_MINSTACK + 24 }; /* slots that a call out needs above the top */
 
 static inline uint8_t trap_mode(const trap_engine *e) {
@@ -209,6 +214,18 @@ uintptr_t trap_paused(trap_regs *r);
 bool trap_vms_add(trap_engine *e);
 void trap_vms_remove(trap_engine *e);
 trap_engine *trap_vms_find(const void *known);
+
+/* ---- trap_protect.c ----------------------------------------------------------------------------------------------- */
+
+/*
+ * An error that is raised and caught leaves the coroutine's status as LUA_OK (lj_err.c: lj_err_throw). In a message
+ * handler of xpcall() it is LUA_ERRERR, by which LuaJIT knows that the next error is one within the handler: without it
+ * the handler would be called for its own errors, again and again. So it is put back after all that may catch an error.
+ */
+void trap_set_status(lua_State *L, uint8_t status);
+/* Run `body` in lua_cpcall(): the program's debug hooks do not see it, and the status stays. 0, LJINSPECT_ERR_NOMEM or
+ * LJINSPECT_ERR_LUA. */
+int trap_protect(trap_engine *e, lua_State *L, lua_CFunction body, void *job);
 
 /* ---- trap_place.c: where traps stand in a function -------------------------------------------------------------- */
 
@@ -324,12 +341,11 @@ void trap_unbound(engine *base, lua_State *L, lua_Hook tick);
  *   PROTOS    weak keys: the hooked functions. One that is missing was freed: its address may be another's by now
  *   ANCHOR    {function}: the one stepped over last, so that a step never ends in freed memory
  *   SENTINEL  a table that was new at the last search; what is in front of it in the list of objects is newer
- *   TRIED     weak keys: functions LuaJIT began to compile while hooks were armed; true where it had not given up on
- *             one of its loops before
+ *   GIVEN_UP  weak keys: functions of which LuaJIT had given up on a loop when the first hook came
  *   STAND_INS the program's functions that lead to us (trap_stand_in.c)
  *   BEGIN     a table that was new when the first hook came
  */
-enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_TRIED, TRAP_STAND_INS, TRAP_BEGIN };
+enum trap_part { TRAP_PROTOS = 1, TRAP_ANCHOR, TRAP_SENTINEL, TRAP_GIVEN_UP, TRAP_STAND_INS, TRAP_BEGIN };
 void trap_push_part(trap_engine *e, lua_State *L, int part);
 void trap_set_part(trap_engine *e, lua_State *L, int part); /* pops the value; may raise a memory error */
 void trap_push_weak_table(lua_State *L);                    /* may raise a memory error */

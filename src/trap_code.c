@@ -42,7 +42,7 @@ void trap_code_open(trap_engine *e, lua_State *L) {
     lua_createtable(L, 0, 0);
     lua_rawseti(L, -2, TRAP_SENTINEL);
     trap_push_weak_table(L);
-    lua_rawseti(L, -2, TRAP_TRIED);
+    lua_rawseti(L, -2, TRAP_GIVEN_UP);
     lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
@@ -233,12 +233,10 @@ static int search_body(lua_State *L) {
 
 int trap_search(trap_engine *e, lua_State *L, const trap_key *keys, size_t n, bool fresh) {
     search s = {.e = e, .keys = keys, .n_keys = n, .fresh = fresh, .room = 64};
-    int status = lua_cpcall(L, search_body, &s);
+    int rc = trap_protect(e, L, search_body, &s);
     trap_doomed_free(&s.traces);
     free(s.by_line);
-    if (status == 0) return s.rc;
-    lua_pop(L, 1);
-    return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
+    return rc != 0 ? rc : s.rc;
 }
 
 /* A function that the parser has just finished: nothing can have compiled it yet, so no traces need to be dropped,

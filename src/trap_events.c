@@ -1,6 +1,11 @@
 /*
  * What the program must not notice of traps, and what the engine must notice of the program: new functions (the
- * parser's "bc" event) and compilation (the "trace" event). trap_stand_in.c is the same for functions of the program's.
+ * parser's "bc" event), and loops that LuaJIT gave up on while there were hooks. trap_stand_in.c is the same for functions
+ * of the program's.
+ *
+ * There is no handler of the "trace" event: where a program that has none of its own is concerned, LuaJIT must not find one
+ * when it gives up a recording. Debian's of 2022-03 then looks for a function in Lua on the stack (lj_trace.c:
+ * trace_abort), past its end in a coroutine that has left its only one by a tail call to a function in C.
  *
  * registry._VMEVENTS holds one handler per event (lib_jit.c: jit.attach). Ours stands in front of the program's, which
  * hangs in the same table under a name of ours, so that jit.attach(handler) finds and removes it there. Ours is put
@@ -23,11 +28,11 @@ typedef struct event_job {
  * */
 static void run(lua_State *L, lua_CFunction body, event_job *job) {
     trap_engine *e = job->e;
-    int status = lua_cpcall(L, body, job);
-    if (status == 0 && job->rc == 0) return;
-    if (status != 0) lua_pop(L, 1);
-    e->base.host.log(e->base.host.owner, L, LJINSPECT_WARN, "a new function could not be looked at: error %d",
-                     status != 0 ? status : job->rc);
+    int rc = trap_protect(e, L, body, job);
+    if (rc == 0) rc = job->rc;
+    if (rc == 0) return;
+    e->base.host.log(e->base.host.owner, L, LJINSPECT_WARN, "a new function could not be looked at: %s",
+                     ljinspect_strerror(rc));
 }
 
 trap_engine *trap_engine_of(lua_State *L) {
@@ -55,7 +60,7 @@ static int pass_on(lua_State *L, const char *name) {
     return 0;
 }
 
-static const char CHAINED_BC[] = "ljinspect.bc", CHAINED_TRACE[] = "ljinspect.trace";
+static const char CHAINED_BC[] = "ljinspect.bc";
 
 static int new_function(lua_State *L) {
     event_job *job = lua_touserdata(L, 1);
@@ -74,51 +79,6 @@ static int on_bytecode(lua_State *L) {
         run(L, new_function, &job);
     }
     return pass_on(L, CHAINED_BC);
-}
-
-/*
- * A recording begins. Hooked functions must not be recorded, also where the program has switched the JIT on for one by
- * name meanwhile. And LuaJIT may give up on the loop it begins with, because it leads to a hooked function: remember
- * the function, unless it had given up on a loop of it before.
- */
-static int recording(lua_State *L) {
-    event_job *job = lua_touserdata(L, 1);
-    trap_engine *e = job->e;
-    const vm_layout *lay = e->v.lay;
-    bool abort_it = false;
-    luaL_checkstack(L, 10, "recording");
-    for (size_t i = 0; i < e->proto_buckets; i++) {
-        for (trap_proto *p = e->protos[i]; p != NULL; p = p->next_in_bucket) {
-            if (!trap_alive(e, L, p) || (vm_u8(p->pt, VM_PT_FLAGS) & lay->flag_nojit) != 0) continue;
-            ((uint8_t *)p->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
-            p->was_nojit = false;
-            p->n_old_iloops = 0;
-            abort_it = true;
-        }
-    }
-    if (abort_it) trap_abort_recording(e, L);
-    if (job->object == NULL) return 0;
-    bool old = (vm_u8(job->object, VM_PT_FLAGS) & lay->flag_iloop) != 0;
-    trap_push_part(e, L, TRAP_TRIED);
-    vm_push_object(L, job->object, VM_TYPE_PROTO);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, -3);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushboolean(L, !old);
-        lua_rawset(L, -3);
-    }
-    return 0;
-}
-
-static int on_trace(lua_State *L) {
-    event_job job = {.e = trap_engine_of(L)};
-    if (job.e != NULL && lua_type(L, 1) == LUA_TSTRING && strcmp(lua_tostring(L, 1), "start") == 0) {
-        if (lua_isfunction(L, 3)) job.object = vm_func_proto(job.e->v.lay, lua_topointer(L, 3));
-        trap_step_finish(job.e);
-        run(L, recording, &job);
-    }
-    return pass_on(L, CHAINED_TRACE);
 }
 
 /* ---- Attach and detach ------------------------------------------------------------------------------------------- */
@@ -169,28 +129,53 @@ static void detach_one(trap_engine *e, lua_State *L, int event, const char *chai
 void trap_watch_code(trap_engine *e, lua_State *L) {
     luaL_checkstack(L, 6, "events");
     attach_one(e, L, e->v.lay->bc_event, CHAINED_BC, on_bytecode);
-    if (e->v.lay->has_jit) attach_one(e, L, e->v.lay->trace_event, CHAINED_TRACE, on_trace);
 }
 
 /* ---- First and last hook ----------------------------------------------------------------------------------------- */
 
-/* LuaJIT tries again to compile what it gave up on meanwhile. */
-static void retry_loops(trap_engine *e, lua_State *L) {
-    const vm_layout *lay = e->v.lay;
-    trap_push_part(e, L, TRAP_TRIED);
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        uint64_t key;
-        memcpy(&key, vm_top(L) - 16, sizeof(key));
-        vm_proto *pt = (vm_proto *)(uintptr_t)(key & ((UINT64_C(1) << 47) - 1));
-        if (vm_type_of(key) != VM_TYPE_PROTO || !lua_toboolean(L, -1)) continue;
-        if ((vm_u8(pt, VM_PT_FLAGS) & lay->flag_nojit) == 0) trap_reenable(lay, pt, NULL, 0);
-    }
+typedef struct given_up {
+    trap_engine *e;
+    lua_State *L; /* the table of them is on its top */
+} given_up;
+
+/* lua_rawset() allocates, but leaves the collector alone. */
+static bool remember(void *object, void *arg) {
+    given_up *g = arg;
+    if ((vm_u8(object, VM_PT_FLAGS) & g->e->v.lay->flag_iloop) == 0) return true;
+    vm_push_object(g->L, object, VM_TYPE_PROTO);
+    lua_pushboolean(g->L, 1);
+    lua_rawset(g->L, -3);
+    return true;
+}
+
+static bool retry(void *object, void *arg) {
+    given_up *g = arg;
+    const vm_layout *lay = g->e->v.lay;
+    uint8_t flags = vm_u8(object, VM_PT_FLAGS);
+    if ((flags & lay->flag_iloop) == 0 || (flags & lay->flag_nojit) != 0) return true;
+    vm_push_object(g->L, object, VM_TYPE_PROTO);
+    lua_rawget(g->L, -2);
+    if (lua_isnil(g->L, -1)) trap_reenable(lay, object, NULL, 0);
+    lua_pop(g->L, 1);
+    return true;
+}
+
+/* All functions, of which LuaJIT had given up on a loop before the first hook came, or did so since because it leads to a
+ * hooked function: these loops it shall try again. */
+static void visit_functions(trap_engine *e, lua_State *L, vm_visit_fn visit) {
+    given_up g = {.e = e, .L = L};
+    if (!e->v.lay->has_jit) return;
+    uint8_t white = vm_gc_white(L);
+    lua_pop(L, 1);
+    trap_push_part(e, L, TRAP_GIVEN_UP);
+    vm_walk(&e->v, white, VM_TYPE_PROTO, NULL, visit, &g);
     lua_pop(L, 1);
 }
 
 void trap_first_hook(trap_engine *e, lua_State *L) {
     trap_push_weak_table(L);
-    trap_set_part(e, L, TRAP_TRIED);
+    trap_set_part(e, L, TRAP_GIVEN_UP);
+    visit_functions(e, L, remember);
     lua_createtable(L, 0, 0);
     e->begin = e->sentinel = lua_topointer(L, -1);
     lua_pushvalue(L, -1);
@@ -203,8 +188,7 @@ void trap_first_hook(trap_engine *e, lua_State *L) {
 void trap_last_hook(trap_engine *e, lua_State *L) {
     luaL_checkstack(L, 6, "last hook");
     detach_one(e, L, e->v.lay->bc_event, CHAINED_BC, on_bytecode);
-    detach_one(e, L, e->v.lay->trace_event, CHAINED_TRACE, on_trace);
     trap_stand_back(e, L);
-    retry_loops(e, L);
+    visit_functions(e, L, retry);
     trap_frames_free(&e->calls);
 }

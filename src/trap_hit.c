@@ -35,15 +35,6 @@ void trap_abort_recording(trap_engine *e, lua_State *L) {
 
 /* ---- Calling out ----------------------------------------------------------------------------------------------- */
 
-/*
- * An error that is raised and caught leaves the coroutine's status as LUA_OK (lj_err.c: lj_err_throw). In a message handler
- * of xpcall() it is LUA_ERRERR, by which LuaJIT knows that the next error is one within the handler: without it the
- * handler would be called for its own errors, again and again.
- */
-static void set_status(lua_State *L, uint8_t status) {
-    ((uint8_t *)L)[VM_L_STATUS] = status;
-}
-
 static int grow_stack(lua_State *L) {
     lua_checkstack(L, 2 * TRAP_STACK);
     return 0;
@@ -60,11 +51,7 @@ bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
         LUAI_MAXSTACK) {
         return false;
     }
-    bool was = trap_hush(e);
-    uint8_t status = vm_u8(L, VM_L_STATUS);
-    if (lua_cpcall(L, grow_stack, NULL) != 0) lua_pop(L, 1);
-    set_status(L, status);
-    trap_unhush(e, was);
+    trap_protect(e, L, grow_stack, NULL);
     return vm_stack_left(L) >= slots;
 }
 
@@ -87,10 +74,6 @@ static trap_place *calling_place(const trap_engine *e, const char *base) {
     return p != NULL && p->how != TRAP_SLOT && VM_INS_OP(*p->at) == p->trap ? p : NULL;
 }
 
-static void set_opcode(vm_ins *at, uint8_t op) {
-    *(volatile uint8_t *)(void *)at = op;
-}
-
 void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     int32_t vmstate = vm_i32(e->v.g, e->v.lay->g_vmstate);
     uint8_t status = vm_u8(L, VM_L_STATUS);
@@ -102,18 +85,18 @@ void trap_call_out(trap_engine *e, lua_State *L, const trap_callout *c) {
     e->muted = trap_hookmask(e) & HOOK_EVENTS;
     set_hookmask(e, trap_hookmask(e) & ~(unsigned)HOOK_EVENTS);
     e->in_hit = true;
-    set_status(L, LUA_OK); /* a filter's first error is not one within the program's handler */
+    trap_set_status(L, LUA_OK); /* a filter's first error is not one within the program's handler */
     if (c->line > 0) {
         trap_place *call = calling_place(e, vm_base(L));
         vm_ins *at = call != NULL ? call->at : NULL;
-        if (call != NULL) set_opcode(at, call->opcode);
+        if (call != NULL) trap_set_opcode(at, call->opcode);
         host->hit(host->owner, L, c->source, c->source_len, c->line);
-        if (at != NULL && !e->closed && (call = trap_find_place(e, at)) != NULL) set_opcode(at, call->trap);
+        if (at != NULL && !e->closed && (call = trap_find_place(e, at)) != NULL) trap_set_opcode(at, call->trap);
     } else {
         host->safepoint(host->owner, L);
     }
     e->in_hit = false;
-    set_status(L, status);
+    trap_set_status(L, status);
     bool unchanged = (trap_hookmask(e) & HOOK_EVENTS) == 0 && lua_gethook(L) == program_hook;
     if (unchanged && e->muted != 0) {
         set_hookmask(e, trap_hookmask(e) | e->muted);
@@ -172,6 +155,36 @@ static bool counting(uint8_t dispatchmode) {
     return (dispatchmode & (VM_MODE_JIT | VM_MODE_REC)) == VM_MODE_JIT;
 }
 
+/*
+ * The dynamic half, copied and compared. The slots of function headers another thread may take at any moment, with one
+ * store each (trap_wake_calls): one that is lost here is made again, for the watcher goes on until its change is taken.
+ */
+static void load_slots(uintptr_t *to, const trap_engine *e) {
+    const unsigned n = e->v.lay->static_len, behind = n + VM_FUNC_SLOTS;
+    const uintptr_t *from = e->v.dispatch;
+    memcpy(to, from, n * sizeof *to);
+    for (unsigned i = n; i < behind; i++) to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    memcpy(to + behind, from + behind, (e->v.lay->dynamic_len - behind) * sizeof *to);
+}
+
+static void store_slots(trap_engine *e, const uintptr_t *from) {
+    const unsigned n = e->v.lay->static_len, behind = n + VM_FUNC_SLOTS;
+    uintptr_t *to = e->v.dispatch;
+    memcpy(to, from, n * sizeof *to);
+    for (unsigned i = n; i < behind; i++) __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+    memcpy(to + behind, from + behind, (e->v.lay->dynamic_len - behind) * sizeof *to);
+}
+
+static bool slots_are(const trap_engine *e, const uintptr_t *what) {
+    const unsigned n = e->v.lay->static_len, behind = n + VM_FUNC_SLOTS;
+    const uintptr_t *now = e->v.dispatch;
+    for (unsigned i = n; i < behind; i++) {
+        if (__atomic_load_n(&now[i], __ATOMIC_RELAXED) != what[i]) return false;
+    }
+    return memcmp(now, what, n * sizeof *now) == 0 &&
+           memcmp(now + behind, what + behind, (e->v.lay->dynamic_len - behind) * sizeof *now) == 0;
+}
+
 static void give_slots_back(trap_engine *e) {
     const vm_layout *lay = e->v.lay;
     uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
@@ -186,8 +199,10 @@ static void give_slots_back(trap_engine *e) {
     }
     bool changed = ((now ^ e->step.mode) & ~(unsigned)(VM_MODE_CALL | VM_MODE_RET)) != 0;
     for (unsigned i = 0; i < lay->dynamic_len; i++) {
-        if (dynamic[i] != TRAP_REARM_STUB && dynamic[i] != TRAP_REARM_FIXED_STUB) continue;
-        dynamic[i] = changed && i < lay->static_len ? fixed[i] : e->step.slots[i];
+        uintptr_t slot = __atomic_load_n(&dynamic[i], __ATOMIC_RELAXED);
+        if (slot != TRAP_REARM_STUB && slot != TRAP_REARM_FIXED_STUB) continue;
+        slot = changed && i < lay->static_len ? fixed[i] : e->step.slots[i];
+        __atomic_store_n(&dynamic[i], slot, __ATOMIC_RELAXED);
     }
 }
 
@@ -195,11 +210,10 @@ void trap_step_finish(trap_engine *e) {
     if (!e->step.active) return;
     e->step.active = false;
     const vm_layout *lay = e->v.lay;
-    uintptr_t *dynamic = e->v.dispatch, *fixed = e->v.dispatch + lay->static_at;
-    size_t all = lay->dynamic_len * sizeof(uintptr_t), some = lay->static_len * sizeof(uintptr_t);
-    if (trap_mode(e) == e->step.mode && memcmp(dynamic, e->step.rearm, all) == 0 &&
-        memcmp(fixed, e->step.rearm_fixed, some) == 0) {
-        memcpy(dynamic, e->step.slots, all);
+    uintptr_t *fixed = e->v.dispatch + lay->static_at;
+    size_t some = lay->static_len * sizeof(uintptr_t);
+    if (trap_mode(e) == e->step.mode && slots_are(e, e->step.rearm) && memcmp(fixed, e->step.rearm_fixed, some) == 0) {
+        store_slots(e, e->step.slots);
         memcpy(fixed, e->step.fixed, some);
     } else {
         give_slots_back(e);
@@ -213,7 +227,7 @@ void trap_step_finish(trap_engine *e) {
 
 static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
     uintptr_t *fixed = e->v.dispatch + e->v.lay->static_at;
-    size_t all = e->v.lay->dynamic_len * sizeof(uintptr_t), some = e->v.lay->static_len * sizeof(uintptr_t);
+    size_t some = e->v.lay->static_len * sizeof(uintptr_t);
     if (p != NULL) {
         if (e->step_anchor != p->pt && trap_have_stack(e, L, 8)) trap_anchor(e, L, p->pt);
         trap_extract(e, p);
@@ -221,10 +235,10 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
     e->step.proto = p;
     e->step.hookmask_off = 0;
     e->step.mode = trap_mode(e);
-    memcpy(e->step.slots, e->v.dispatch, all);
+    load_slots(e->step.slots, e);
     memcpy(e->step.fixed, fixed, some);
     memcpy(fixed, e->step.rearm_fixed, some);
-    memcpy(e->v.dispatch, e->step.rearm, all);
+    store_slots(e, e->step.rearm);
     e->step.active = true;
 }
 

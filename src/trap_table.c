@@ -84,10 +84,6 @@ static void remove_places(trap_engine *e, trap_proto *p) {
 
 /* ---- Bytes and slots ------------------------------------------------------------------------------------------- */
 
-static void set_opcode(vm_ins *at, uint8_t op) {
-    *(volatile uint8_t *)(void *)at = op;
-}
-
 /* Lead an opcode to us, or give it back. The dynamic slot is left alone while a hook or the recorder holds it: they go
  * on to the static one, and LuaJIT copies the static half back when they end. */
 static void take_slot(trap_engine *e, uint8_t op, bool take) {
@@ -108,14 +104,15 @@ void trap_insert(trap_engine *e, trap_proto *p) {
     (void)e;
     for (uint32_t i = 0; i < p->n_places; i++) {
         trap_place *place = &p->places[i];
-        if (place->how != TRAP_SLOT) set_opcode(place->at, place->trap);
+        if (place->how != TRAP_SLOT) trap_set_opcode(place->at, place->trap);
     }
 }
 
 void trap_extract(trap_engine *e, trap_proto *p) {
     for (uint32_t i = 0; i < p->n_places; i++) {
         trap_place *place = &p->places[i];
-        if (place->how != TRAP_SLOT && trap_is_trap(e, VM_INS_OP(*place->at))) set_opcode(place->at, place->opcode);
+        if (place->how != TRAP_SLOT && trap_is_trap(e, VM_INS_OP(*place->at)))
+            trap_set_opcode(place->at, place->opcode);
     }
 }
 
@@ -175,7 +172,7 @@ void trap_reenable(const vm_layout *lay, vm_proto *pt, const uint32_t *keep, uin
         if (kept < n && keep[kept] == i) {
             kept++;
         } else if (is_given_up(lay, code[i])) {
-            set_opcode(&code[i], (uint8_t)(VM_INS_OP(code[i]) - 1));
+            trap_set_opcode(&code[i], (uint8_t)(VM_INS_OP(code[i]) - 1));
         }
     }
     if (n == 0) ((uint8_t *)pt)[VM_PT_FLAGS] &= (uint8_t)~lay->flag_iloop;
@@ -279,7 +276,7 @@ static void lower_places(const vm_layout *lay, const trap_proto *p) {
     if ((vm_u8(p->pt, VM_PT_FLAGS) & lay->flag_iloop) != 0) return;
     for (uint32_t i = 0; i < p->n_places; i++) {
         vm_ins *at = p->places[i].at;
-        if (is_given_up(lay, *at)) set_opcode(at, (uint8_t)(VM_INS_OP(*at) - 1));
+        if (is_given_up(lay, *at)) trap_set_opcode(at, (uint8_t)(VM_INS_OP(*at) - 1));
     }
 }
 

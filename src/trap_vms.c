@@ -18,6 +18,21 @@ static struct {
 static const char gone;
 static unsigned used; /* slots that are not NULL; under the lock */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool fork_safe;
+
+static void take_lock(void) {
+    pthread_mutex_lock(&lock);
+}
+
+static void leave_lock(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+/* A child must not find the lock held by a thread that it does not have: it opens and closes VMs, too. */
+static void register_fork(void) {
+    fork_safe = pthread_atfork(take_lock, leave_lock, leave_lock) == 0;
+}
 
 static size_t start(const void *known) {
     return (size_t)(((uintptr_t)known >> 3) * 0x9e3779b97f4a7c15u >> 52);
@@ -26,6 +41,7 @@ static size_t start(const void *known) {
 bool trap_vms_add(trap_engine *e) {
     const void *known = trap_vm_of(&e->v);
     bool ok = false;
+    if (pthread_once(&once, register_fork) != 0 || !fork_safe) return false;
     pthread_mutex_lock(&lock);
     for (size_t n = 0, i = start(known); n < SLOTS; n++, i = (i + 1) % SLOTS) {
         const void *d = atomic_load(&table[i].known);

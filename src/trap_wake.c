@@ -91,9 +91,7 @@ static int start_cycle(lua_State *L) {
 
 void trap_keep_cycle(trap_engine *e, lua_State *L) {
     if (!atomic_load(&e->watching) || e->wake.sentinel != NULL) return;
-    bool was = trap_hush(e);
-    if (lua_cpcall(L, start_cycle, &e->wake) != 0) lua_pop(L, 1);
-    trap_unhush(e, was);
+    trap_protect(e, L, start_cycle, &e->wake);
 }
 
 /* Runs in a finalizer. */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "own_threads.h"
+
 #ifdef __linux__
 #include <sys/syscall.h>
 #endif
@@ -16,21 +18,17 @@ typedef struct wake_sentinel {
 
 void wake_here(wake_aid *w) {
 #ifdef __linux__
-    int process = (int)getpid(), here = (int)syscall(SYS_gettid);
-    int before = atomic_exchange(&w->thread, here);
-    if (w->process == process && before != here) atomic_store(&w->wanders, true);
-    if (w->process != process) atomic_store(&w->wanders, false); /* first call, or a child process */
-    w->process = process;
+    atomic_store(&w->thread, (int)syscall(SYS_gettid));
 #else
     (void)w;
 #endif
 }
 
-/* proc(5), /proc/pid/stat: the state follows the name, which is in parentheses and may hold any byte. */
-bool wake_asleep(const wake_aid *w) {
-    char path[64], text[256];
-    int thread = atomic_load(&w->thread);
-    if (thread == 0 || atomic_load(&w->wanders)) return false;
+/* proc(5), /proc/pid/stat: the name is in parentheses and may hold any byte; field 3 behind it is the state, field 20 how many
+ * threads the process has. */
+static bool asleep_among(int thread, unsigned threads) {
+    char path[64], text[512], state;
+    unsigned there;
     snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
@@ -39,7 +37,20 @@ bool wake_asleep(const wake_aid *w) {
     if (n <= 0) return false;
     text[n] = '\0';
     const char *name_end = strrchr(text, ')');
-    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'S';
+    return name_end != NULL &&
+           sscanf(name_end + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %u", &state,
+                  &there) == 2 &&
+           state == 'S' && there == threads;
+}
+
+bool wake_asleep(const wake_aid *w) {
+    uint64_t before, after;
+    int thread = atomic_load(&w->thread);
+    if (thread == 0) return false;
+    unsigned own = own_threads(&before);
+    if (!asleep_among(thread, own + 1)) return false;
+    (void)own_threads(&after);
+    return before == after;
 }
 
 static int sentinel_gc(lua_State *L);

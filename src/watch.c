@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -27,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "own_threads.h"
 #include "watch_path.h"
 
 #ifndef MADV_WIPEONFORK
@@ -103,17 +105,59 @@ static bool is_forked(const watcher *w) {
     return w->pid != getpid() || (w->parent != NULL && *w->parent == 0);
 }
 
-/* From now on inotify is of no use. The descriptor is not closed: most likely the host did, and the number is another
- * file's by now. */
+/* A host may close all descriptors that it does not know, and then the numbers are those of its own files: what it has there
+ * must not be read, written or closed. False when the descriptor is known to be another file; `kind` is what /proc says of
+ * ours. */
+static bool may_be_ours(int fd, const char *kind) {
+    char path[64];
+    char target[64];
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t got = readlink(path, target, sizeof(target) - 1);
+    if (got < 0) {
+        return true; /* no /proc; or nothing is open there, and using it fails */
+    }
+    target[got] = '\0';
+    return strcmp(target, kind) == 0;
+}
+
+#define INOTIFY_KIND "anon_inode:inotify"
+#define STOP_KIND "anon_inode:[eventfd]"
+
+static void close_ours(int fd, const char *kind) {
+    if (fd >= 0 && may_be_ours(fd, kind)) {
+        (void)close(fd);
+    }
+}
+
+/* Whether all is notified; a change of that is reported, for the log. */
+static void set_error(watcher *w, int error) {
+    if (atomic_exchange(&w->error, error) != error) {
+        w->written = true;
+    }
+}
+
+/* For now inotify is of no use; it is tried again at the next look. The descriptor is not closed: most likely the host did,
+ * and the number is another file's by now. */
 static void give_up_inotify(watcher *w, int error) {
-    atomic_store(&w->error, error);
+    set_error(w, error);
     w->inotify_fd = -1;
     watch_plan_clear(w->plan);
 }
 
+/* False when there is no inotify to be had; the reason is in w->error. */
+static bool has_inotify(watcher *w, bool try_again) {
+    if (w->inotify_fd < 0 && !w->poll_only && try_again) {
+        w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (w->inotify_fd < 0) {
+            set_error(w, errno);
+        }
+    }
+    return w->inotify_fd >= 0;
+}
+
 /* Put the watches of w->spare in place, take away those that only w->plan has, and exchange the two. Putting a watch
- * where there is one is harmless: the kernel finds it again by inode. */
-static void rewatch(watcher *w) {
+ * where there is one is harmless: the kernel finds it again by inode. False when the descriptor is not ours any more. */
+static bool rewatch(watcher *w) {
     static const uint32_t masks[] = {
         [WATCH_PASSED] = PASSED_MASK, [WATCH_HOLDER] = HOLDER_MASK, [WATCH_FILE] = FILE_MASK};
     watch_plan *from = w->plan;
@@ -123,6 +167,10 @@ static void rewatch(watcher *w) {
     for (size_t i = 0; i < to->node_count; i++) {
         watch_node *node = &to->nodes[i];
         node->wd = inotify_add_watch(w->inotify_fd, node->path, masks[node->kind]);
+        if (node->wd < 0 && (errno == EBADF || errno == EINVAL)) {
+            give_up_inotify(w, EBADF);
+            return false;
+        }
         if (node->wd < 0 && (node->kind == WATCH_HOLDER || errno == ENOSPC || errno == ENOMEM)) {
             error = errno;
         }
@@ -133,15 +181,16 @@ static void rewatch(watcher *w) {
             (void)inotify_rm_watch(w->inotify_fd, wd); /* EINVAL: the directory has gone, and its watch with it */
         }
     }
-    atomic_store(&w->error, error);
+    set_error(w, error);
     w->plan = to;
     w->spare = from;
+    return true;
 }
 
 /* The present state, looked at when all watches for it were in place. With `anew` the watches in force are not
- * trusted. */
+ * trusted, nor is it believed that there can be none. */
 static watch_state sync_watches(watcher *w, bool anew) {
-    if (w->inotify_fd < 0) {
+    if (!has_inotify(w, anew)) {
         return watch_look(w->path);
     }
     anew = anew || watch_plan_has_wd(w->plan, -1);
@@ -151,7 +200,9 @@ static watch_state sync_watches(watcher *w, bool anew) {
             return w->spare->state;
         }
         anew = false;
-        rewatch(w);
+        if (!rewatch(w)) {
+            return watch_look(w->path);
+        }
     }
     int64_t retry_at = now_ms() + RETRY_MS;
     if (w->look_at > retry_at) {
@@ -213,6 +264,10 @@ static unsigned read_events(watcher *w) {
     unsigned seen = 0;
 
     for (int i = 0; i < READS_AT_ONCE; i++) {
+        if (!may_be_ours(w->inotify_fd, INOTIFY_KIND)) {
+            give_up_inotify(w, EBADF);
+            return SEEN_NOW;
+        }
         ssize_t got = read(w->inotify_fd, buffer, sizeof(buffer));
         if (got <= 0) {
             if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -255,8 +310,8 @@ static unsigned wait_for_events(watcher *w) {
     if (ready <= 0) {
         return 0;
     }
-    if ((fds[0].revents & (POLLNVAL | POLLERR | POLLHUP)) != 0) {
-        atomic_store(&w->stop_fd, -1);
+    if (fds[0].revents != 0 && !atomic_load(&w->stopping)) {
+        atomic_store(&w->stop_fd, -1); /* closed, or another file by now: ours is readable when it is time to stop */
     }
     if ((fds[1].revents & POLLIN) != 0) {
         return read_events(w);
@@ -304,6 +359,7 @@ static void keep_waking(watcher *w) {
 static void *watch_run(void *arg) {
     watcher *w = arg;
 
+    own_thread_begins();
     (void)pthread_setname_np(pthread_self(), "ljinspect-watch"); /* for those who list threads; all goes well without */
     while (!atomic_load(&w->stopping)) {
         unsigned seen = wait_for_events(w);
@@ -311,7 +367,11 @@ static void *watch_run(void *arg) {
         bool look = now >= w->look_at;
 
         if (look) {
+            int stop_fd = atomic_load(&w->stop_fd);
             w->look_at = now + w->delay_ms;
+            if (stop_fd >= 0 && !may_be_ours(stop_fd, STOP_KIND)) {
+                atomic_store(&w->stop_fd, -1);
+            }
         }
         if ((seen & SEEN_WRITTEN) != 0) {
             w->written = true;
@@ -329,6 +389,7 @@ static void *watch_run(void *arg) {
         }
         keep_waking(w);
     }
+    own_thread_ends();
     return NULL;
 }
 
@@ -340,6 +401,7 @@ static int start_thread(watcher *w) {
     long min = sysconf(_SC_THREAD_STACK_MIN);
     size_t stack = min > 0 && (size_t)min > STACK_SIZE ? (size_t)min : STACK_SIZE;
 
+    (void)own_threads_prepare();
     int error = pthread_attr_init(&attr);
     if (error != 0) {
         return -error;
@@ -389,12 +451,6 @@ static void unmark_parent(watcher *w) {
     }
 }
 
-static void close_fd(int fd) {
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-}
-
 int watch_start(const watch_options *options, watcher **out) {
     *out = NULL;
     if (options->path == NULL || options->path[0] != '/' || options->delay_ms < DELAY_MIN_MS ||
@@ -426,15 +482,10 @@ int watch_start(const watch_options *options, watcher **out) {
         goto fail_stop_fd;
     }
     atomic_store(&w->stop_fd, stop_fd);
-    if (!w->poll_only) {
-        w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (w->inotify_fd < 0) {
-            atomic_store(&w->error, errno);
-        }
-    }
     mark_parent(w);
     w->look_at = now_ms() + w->delay_ms;
     w->known = sync_watches(w, true);
+    w->written = false; /* whoever starts it asks for the mode */
     error = start_thread(w);
     if (error != 0) {
         goto fail_thread;
@@ -444,8 +495,8 @@ int watch_start(const watch_options *options, watcher **out) {
 
 fail_thread:
     unmark_parent(w);
-    close_fd(w->inotify_fd);
-    close_fd(stop_fd);
+    close_ours(w->inotify_fd, INOTIFY_KIND);
+    close_ours(stop_fd, STOP_KIND);
 fail_stop_fd:
     free(w->path);
 fail_path:
@@ -462,21 +513,22 @@ void watch_stop(watcher *w) {
         uint64_t one = 1;
         int stop_fd = atomic_load(&w->stop_fd);
         atomic_store(&w->stopping, true);
-        if (stop_fd >= 0) {
+        if (stop_fd >= 0 && may_be_ours(stop_fd, STOP_KIND)) {
             (void)!write(stop_fd, &one, sizeof(one));
         }
         (void)pthread_join(w->thread, NULL);
         /* A child that still has the descriptor would keep the watches alive. A child itself must not do this: they
          * belong to the queue that it shares with its parent. */
-        for (size_t i = 0; w->inotify_fd >= 0 && i < w->plan->node_count; i++) {
+        bool ours = w->inotify_fd >= 0 && may_be_ours(w->inotify_fd, INOTIFY_KIND);
+        for (size_t i = 0; ours && i < w->plan->node_count; i++) {
             if (w->plan->nodes[i].wd >= 0) {
                 (void)inotify_rm_watch(w->inotify_fd, w->plan->nodes[i].wd);
             }
         }
     }
     unmark_parent(w);
-    close_fd(w->inotify_fd);
-    close_fd(atomic_load(&w->stop_fd));
+    close_ours(w->inotify_fd, INOTIFY_KIND);
+    close_ours(atomic_load(&w->stop_fd), STOP_KIND);
     free(w->path);
     free(w);
 }

@@ -45,7 +45,8 @@ enum watch_mode { WATCH_INOTIFY, WATCH_POLLING, WATCH_FORKED };
  * allocates none. */
 int watch_start(const watch_options *options, watcher **out);
 
-/* Stop the thread, wait for it (for a running `wake`, and for a file system that does not answer) and free all. In a
+/* Stop the thread, wait for it (for a running `wake`, for a file system that does not answer, and up to `delay_ms` where the
+ * host has closed the watcher's descriptors and taken their numbers) and free all. In a
  * child process that inherited the watcher by fork() only the memory and descriptors of this process are freed; the
  * parent's watcher goes on. NULL is allowed. */
 void watch_stop(watcher *w);
@@ -63,8 +64,9 @@ unsigned watch_reports(const watcher *w);
 /* In a child process that inherited the watcher: WATCH_FORKED. Any thread. */
 enum watch_mode watch_mode(const watcher *w);
 
-/* Why inotify is not in use, or not for all directories, although it was wanted: an errno value, 0 for no reason.
- * EMFILE: no descriptor or no inotify instance left, ENOSPC: no watch left, EACCES: a directory that may not be read,
+/* Why inotify is not in use, or not for all directories, although it was wanted: an errno value, 0 for no reason. It is
+ * tried again each `delay_ms`, and a change of the reason is reported as a change of the file is.
+ * EMFILE: no descriptor or no inotify instance left, EBADF: the host has closed the descriptor, ENOSPC: no watch left, EACCES: a directory that may not be read,
  * ENAMETOOLONG: a way through more directories or longer names than fit. Any thread. */
 int watch_inotify_errno(const watcher *w);
 

@@ -6,6 +6,7 @@
 #   luajit2   OpenResty's, from DEBS
 #   debs      what cmake/fetch-debs.sh unpacks: luajit2, nginx and its Lua module
 #   sources   what cmake/fetch-sources.sh unpacks: the sources of both; the first ARGUMENT is one of them
+#   arm64     what cmake/fetch-arm64.sh unpacks, and qemu-user to run it with
 #   nm, cxx   a tool of the compiler
 #   chromium  a browser
 #   protoc    the compiler of protocol buffers
@@ -69,6 +70,13 @@ debs)
 sources)
     [ -e "$2/done" ] || skip "no sources of $(basename "$2"); cmake/fetch-sources.sh unpacks them"
     needs_command make " (Debian: make)"
+    ;;
+arm64)
+    LJINSPECT_ARM64=$source/build/arm64
+    [ -e "$LJINSPECT_ARM64/done" ] || skip "nothing in $LJINSPECT_ARM64; cmake/fetch-arm64.sh unpacks there what this needs"
+    needs_command qemu-aarch64-static " (Debian: qemu-user-static)"
+    needs_command luajit " (Debian: luajit)"
+    export LJINSPECT_ARM64
     ;;
 nm) needs_command nm " (Debian: binutils)" ;;
 chromium)

@@ -17,15 +17,25 @@ enum {
     LEVELS = 16,  /* coroutines that resumed each other */
     CFRAMES = 64, /* of one coroutine */
     CFRAME_BYTES = 8 * VM_CFRAME_SIZE,
-    BELOW = 512,  /* bytes of the C stack below the interpreter's frame: what compiled code took, a return address */
+#if defined(__aarch64__)
+    BELOW =
+        4096, /* bytes of the C stack below the interpreter's frame: where functions in C have saved its registers */
+#else
+    BELOW = 512, /* what compiled code took, a return address */
+#endif
     ABOVE = 2048, /* bytes of the Lua stack above its base: the slots of the largest frame, where some may be called */
     LOOK = 2048,  /* words of the C stack where a resumer is looked for, so many at a time */
     LOOK_WORDS = 128,
     NEAR = 1 << 24,
     C_STACK_MAX = 1 << 26
 };
-/* struct pt_regs of x86-64, in words. */
+/* struct pt_regs of x86-64, in words; what struct pt_regs of arm64 begins with, user_pt_regs, is in a still's order. */
 enum { PT_WORDS = 21, PT_IP = 16, PT_FLAGS = 18, PT_SP = 19 };
+#if defined(__aarch64__)
+enum { REG_BASE = STILL_ARM64_BASE, REG_SP = STILL_ARM64_SP };
+#else
+enum { REG_BASE = STILL_X64_BASE, REG_SP = STILL_X64_SP };
+#endif
 
 /* User space sets its size, and of `works` how many there are. */
 struct {
@@ -236,9 +246,13 @@ static int is_ours(const struct still_config *c, __u32 *thread) {
 
 /* Those of the process, wherever in the kernel the thread may be. */
 static int copy_registers(struct still *s) {
+    const void *user = (const void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+#if defined(__aarch64__)
+    return bpf_probe_read_kernel(s->reg, sizeof s->reg, user) == 0;
+#else
     /* pt_regs has r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi. */
     __u64 r[PT_WORDS];
-    if (bpf_probe_read_kernel(r, sizeof r, (const void *)bpf_task_pt_regs(bpf_get_current_task_btf()))) return 0;
+    if (bpf_probe_read_kernel(r, sizeof r, user)) return 0;
     s->reg[0] = r[10], s->reg[1] = r[11], s->reg[2] = r[12], s->reg[3] = r[5];
     s->reg[4] = r[PT_SP], s->reg[5] = r[4], s->reg[6] = r[13], s->reg[7] = r[14];
     s->reg[8] = r[9], s->reg[9] = r[8], s->reg[10] = r[7], s->reg[11] = r[6];
@@ -246,6 +260,7 @@ static int copy_registers(struct still *s) {
     s->reg[STILL_IP] = r[PT_IP];
     s->reg[STILL_FLAGS] = r[PT_FLAGS];
     return 1;
+#endif
 }
 
 /* cppcheck-suppress unknownMacro */
@@ -259,8 +274,8 @@ int take_still(void *context) {
     if (!work) return 0;
     struct still *s = &work->still;
     if (!copy_registers(s)) return 0;
-    w.sp = s->reg[4];
-    w.base = s->reg[2];
+    w.sp = s->reg[REG_SP];
+    w.base = s->reg[REG_BASE];
     w.work = work;
     bpf_loop(c->vms < STILL_VMS ? c->vms : STILL_VMS, choose, &w, 0);
     w.vm = bpf_map_lookup_elem(&vms, &w.chosen);

@@ -13,8 +13,10 @@ enum {
     STILL_DATA = 98304       /* where no further piece begins */
 };
 
-/* Registers in the order that machine code numbers them: 4 is the stack pointer. Then these. */
-enum { STILL_IP = 16, STILL_FLAGS, STILL_REGS };
+/* Registers in the order that machine code numbers them: 16 of x86-64, the stack pointer among them; of arm64 x0 to x30
+ * and the stack pointer. Then these. */
+enum { STILL_IP = 32, STILL_FLAGS, STILL_REGS };
+enum { STILL_X64_BASE = 2, STILL_X64_SP = 4, STILL_ARM64_BASE = 19, STILL_ARM64_SP = 31 };
 
 /* Pieces lie one behind the other, each with this before it; all are multiples of 8. */
 struct still_piece {

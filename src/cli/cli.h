@@ -18,7 +18,9 @@ int cli_report(int argc, char **argv);
 int cli_gc(int argc, char **argv);
 int cli_traces(int argc, char **argv);
 
-/* "ljinspect: " and a line on standard error; returns `status`. */
+/* "ljinspect: " and a line on standard error, in which names of files and the like are shown as by text_print(). */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same; returns `status`. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,5 +1,6 @@
 /* The ljinspect command. */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include "../../include/ljinspect.h"
 #include "../remote/target.h"
 #include "cli.h"
+#include "text.h"
 
 static const struct {
     const char *name, *summary;
@@ -24,12 +26,25 @@ static const struct {
 };
 enum { N_COMMANDS = sizeof COMMANDS / sizeof COMMANDS[0] };
 
+static void say(const char *format, va_list args) {
+    char text[2 * PATH_MAX];
+    vsnprintf(text, sizeof text, format, args);
+    fputs("ljinspect: ", stderr);
+    text_print(stderr, text);
+    fputc('\n', stderr);
+}
+
+void cli_say(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+}
+
 int cli_fail(int status, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    fputs("ljinspect: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    say(format, args);
     va_end(args);
     return status;
 }
@@ -51,7 +66,7 @@ static int finish(int status) {
 
 static int run_command(int i, int argc, char **argv) {
     if (COMMANDS[i].looks_inside && !target_processor_known())
-        return cli_fail(CLI_FAILED, "%s: processes are read from outside on x86-64 only so far", COMMANDS[i].name);
+        return cli_fail(CLI_FAILED, "%s: processes are read from outside on x86-64 and arm64 only", COMMANDS[i].name);
     return COMMANDS[i].command(argc, argv);
 }
 

@@ -74,7 +74,7 @@ static const sampler_kind *start_sampler(const record_request *q, target *t, rem
     *s = kind->start(t, vms, r, q->hz, &no);
     if (*s == NULL && q->kind == NULL) {
         kind = &SAMPLER_PTRACE;
-        fprintf(stderr, "ljinspect: with %s; not eBPF: %s\n", kind->how, no.why);
+        cli_say("with %s; not eBPF: %s", kind->how, no.why);
         *s = kind->start(t, vms, r, q->hz, &no);
     } else if (*s != NULL) {
         fprintf(stderr, "ljinspect: with %s\n", kind->how);
@@ -160,7 +160,7 @@ static int write_output(const profile *p, const char *path, bool asked) {
     if (!ok && beside != NULL) unlink(beside);
     free(beside);
     if (!ok) return cli_fail(CLI_FAILED, "%s: %s", path, strerror(reason));
-    fprintf(stderr, "ljinspect: wrote %s\n", path);
+    cli_say("wrote %s", path);
     return 0;
 }
 

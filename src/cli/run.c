@@ -86,7 +86,7 @@ static int set_hooks_file(request *r, const char *path) {
     if (*name == '\0') return cli_fail(CLI_USAGE, "hooks file %s: %s", path, strerror(EISDIR));
     if (realpath(directory, real) == NULL) return cli_fail(CLI_USAGE, "hooks file %s: %s", path, strerror(errno));
     snprintf(absolute, sizeof absolute, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
-    if (fd < 0) fprintf(stderr, "ljinspect: hooks file %s is not there yet\n", path);
+    if (fd < 0) cli_say("hooks file %s is not there yet", path);
     r->hooks_file = absolute;
     return 0;
 }

@@ -216,7 +216,7 @@ static sampler *ebpf_start(target *t, remote_vms *vms, recorder *r, unsigned hz,
 /* Called for each record. */
 static int on_still(void *context, void *record, size_t size) {
     sampler *s = context;
-    if (!remote_still_open(&s->still, record, size) || s->still.vm >= s->vms->n) {
+    if (!remote_still_open(&s->still, target_cpu_of(s->t), record, size) || s->still.vm >= s->vms->n) {
         recorder_count_others(s->r, 0, 1);
         return 0;
     }

@@ -232,7 +232,9 @@ static const char *doing(const remote_sample *s, sample_result result, char *out
     if (result == SAMPLE_IDLE) return "idle";
     if (result != SAMPLE_OK) return "not known";
     if (state >= 0) {
-        snprintf(out, size, "compiled code, trace %d", state);
+        const unsigned trace = s->stack[0].where.trace;
+        if (trace == 0) return "compiled code";
+        snprintf(out, size, "compiled code, trace %u", trace);
         return out;
     }
     return ~state < (int)(sizeof states / sizeof states[0]) ? states[~state] : "not known";

@@ -3,60 +3,56 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* The length of the UTF-8 sequence at `p`; 0: none that is well-formed and no control character. */
-static size_t utf8(const unsigned char *p) {
-    if (p[0] < 0x80) return p[0] >= ' ' && p[0] != 0x7f;
-    size_t len = p[0] >= 0xf0 && p[0] <= 0xf4  ? 4
-                 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
-                 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-                                               : 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    if (len == 3 && p[0] == 0xe0 && p[1] < 0xa0) return 0;
-    if (len == 3 && p[0] == 0xed && p[1] >= 0xa0) return 0;
-    if (len == 4 && ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90))) return 0;
-    if (len == 2 && p[0] == 0xc2 && p[1] < 0xa0) return 0; /* control characters U+0080 to U+009F */
-    return len;
+#include "../utf8.h"
+
+/* The length of what starts at `p`; *shown: it is a character that may be shown. */
+static size_t next(const char *p, bool *shown) {
+    const unsigned char *at = (const unsigned char *)p;
+    size_t len = utf8_len(at, strnlen(p, 4));
+    *shown = len > 0 && !utf8_is_control(at, len);
+    return len > 0 ? len : 1;
 }
 
 void text_print(FILE *out, const char *text) {
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
-        size_t n = utf8(p);
-        if (n == 0) {
+    bool shown;
+    for (size_t n; *text != '\0'; text += n) {
+        n = next(text, &shown);
+        if (shown)
+            fwrite(text, 1, n, out);
+        else
             fputc('?', out);
-            p++;
-        } else {
-            fwrite(p, 1, n, out);
-            p += n;
-        }
     }
 }
 
 void json_string(FILE *out, const char *text) {
+    bool shown;
     fputc('"', out);
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
-        size_t n = utf8(p);
-        if (n == 0) {
-            fprintf(out, *p < 0x80 ? "\\u%04x" : "\\ufffd", *p);
-            p++;
+    for (size_t n; *text != '\0'; text += n) {
+        const unsigned char *p = (const unsigned char *)text;
+        n = next(text, &shown);
+        if (!shown) {
+            fprintf(out, "\\u%04x", n == 1 && *p >= 0x80 ? 0xfffd : utf8_code(p, n));
             continue;
         }
         if (*p == '"' || *p == '\\') fputc('\\', out);
         fwrite(p, 1, n, out);
-        p += n;
     }
     fputc('"', out);
 }
 
 void text_clean(char *text, const char *also) {
-    for (char *p = text; *p != '\0';) {
-        size_t n = utf8((const unsigned char *)p);
-        if (n == 0 || (n == 1 && strchr(also, *p) != NULL)) {
-            *p++ = '?';
+    char *to = text;
+    bool shown;
+    for (size_t n; *text != '\0'; text += n) {
+        n = next(text, &shown);
+        if (shown && (n > 1 || strchr(also, *text) == NULL)) {
+            memmove(to, text, n);
+            to += n;
         } else {
-            p += n;
+            *to++ = '?';
         }
     }
+    *to = '\0';
 }
 
 const char *text_size(uint64_t bytes, char *out) {

@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Characters that are not printable are shown as '?'; UTF-8 passes. */
+/* Control characters (../utf8.h), and bytes that are no UTF-8, are shown as '?'; other UTF-8 passes. */
 void text_print(FILE *out, const char *text);
-/* A JSON string, with its quotes. What is not UTF-8 becomes U+FFFD. */
+/* A JSON string, with its quotes, in which nothing is a control character. What is not UTF-8 becomes U+FFFD. */
 void json_string(FILE *out, const char *text);
 /* Make what is not printable, and what `also` holds, a '?' (';' in names of folded stacks, say). */
 void text_clean(char *text, const char *also);

@@ -406,6 +406,7 @@ static bool make_target(copy *c) {
     target *t = target_new(&COPY, target_pid(c->of));
     c->as_target = t;
     if (t == NULL) return false;
+    t->cpu = target_cpu_of(c->of);
     t->own = malloc(sizeof c);
     if (t->own == NULL) return false;
     memcpy(t->own, &c, sizeof c);

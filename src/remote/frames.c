@@ -3,12 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu.h"
+
 /*
  * A walk. `at` is the slot that links a frame to the one below: a return address into the bytecode of the caller, or a
  * distance with the frame's type; the slot below it holds the function.
  */
 typedef struct walk {
     target *t;
+    const remote_cpu *cpu;
     const remote_vm *vm;
     const remote_where *w;
     remote_frames *out;
@@ -42,7 +45,7 @@ static bool next_cframe(walk *k) {
     uint64_t previous;
     enum { CFRAMES_MAX = 4096 };
     if (k->cframe == 0) return true;
-    if (k->cframes++ > CFRAMES_MAX || !target_u64(k->t, k->cframe + REMOTE_WORD * VM_CFRAME_PREV, &previous))
+    if (k->cframes++ > CFRAMES_MAX || !target_u64(k->t, k->cframe + REMOTE_WORD * k->cpu->cframe_prev, &previous))
         return false;
     previous &= ~UINT64_C(3);
     if (previous != 0 && previous <= k->cframe) return false;
@@ -54,7 +57,7 @@ static bool next_cframe(walk *k) {
 static bool skip_cframes(walk *k) {
     while (k->cframe != 0) {
         unsigned char nres[4];
-        if (!target_read(k->t, k->cframe + REMOTE_WORD * VM_CFRAME_NRES, nres, sizeof nres)) return false;
+        if (!target_read(k->t, k->cframe + REMOTE_WORD * k->cpu->cframe_nres, nres, sizeof nres)) return false;
         int64_t n = vm_i32(nres, 0);
         if (n >= 0 || k->at >= k->w->thread.stack + (uint64_t)-n) return true;
         if (!next_cframe(k)) return false;
@@ -98,10 +101,11 @@ static remote_result add_frame(walk *k, uint64_t function) {
     if (f == NULL) return REMOTE_NO_MEMORY;
     if (!remote_read_func(k->t, k->vm, function, &f->func)) return REMOTE_BROKEN;
     if (k->pc_from_c && f->func.is_lua) {
-        uint64_t word[2];
-        if (k->cframe != 0 && target_read(k->t, k->cframe + REMOTE_WORD * VM_CFRAME_L, word, sizeof word) &&
-            word[0] == k->w->thread.address && word[1] != word[0] && word[1] != 0) {
-            k->pc = word[1];
+        uint64_t thread, pc;
+        if (k->cframe != 0 && target_u64(k->t, k->cframe + REMOTE_WORD * k->cpu->cframe_l, &thread) &&
+            target_u64(k->t, k->cframe + REMOTE_WORD * k->cpu->cframe_pc, &pc) && thread == k->w->thread.address &&
+            pc != thread && pc != 0) {
+            k->pc = pc;
             if (!remote_func_has(&f->func, k->pc) && k->pc != f->func.header + 4 * (uint64_t)f->func.n_ins) k->pc = 0;
         }
     }
@@ -162,6 +166,7 @@ static remote_result step_down(walk *k) {
 remote_result remote_walk(target *t, const remote_vm *vm, const remote_where *w, size_t limit, remote_frames *out) {
     const remote_thread *th = &w->thread;
     walk k = {.t = t,
+              .cpu = remote_cpu_of(t),
               .vm = vm,
               .w = w,
               .out = out,

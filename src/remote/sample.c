@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ahead.h"
+#include "cpu.h"
 
 /* A thread stands for STAND_MS at most, and a little for each frame that was asked for: ten times and more of what it
  * takes. */
@@ -57,12 +58,13 @@ static bool runs_at(target *t, const remote_vm *vm, uint64_t cframe, uint64_t ad
  * somewhere below for lua_resume() called by a C function. */
 static bool find_resumer(target *t, const remote_vm *vm, const remote_thread *co, remote_thread *resumer) {
     enum { LOOK = 4096 };
-    uint64_t word, next = co->cframe + REMOTE_WORD * VM_CFRAME_SIZE;
+    const remote_cpu *cpu = remote_cpu_of(t);
+    uint64_t word, next = co->cframe + REMOTE_WORD * cpu->cframe_size;
     if (co->address == vm->main || co->cframe == 0) return false;
-    if (target_u64(t, next + REMOTE_WORD * VM_CFRAME_L, &word) && runs_at(t, vm, next, word, resumer)) return true;
+    if (target_u64(t, next + REMOTE_WORD * cpu->cframe_l, &word) && runs_at(t, vm, next, word, resumer)) return true;
     const target_map *heap = target_map_at(t, vm->main), *other = target_map_at(t, co->address);
     for (uint64_t at = next; (at = target_shown_from(t, at)) < next + REMOTE_WORD * LOOK; at += 8) {
-        if (!target_u64(t, at + REMOTE_WORD * VM_CFRAME_L, &word)) return false;
+        if (!target_u64(t, at + REMOTE_WORD * cpu->cframe_l, &word)) return false;
         if (word % 8 != 0 || word == co->address) continue;
         bool near = (heap != NULL && word >= heap->start && word < heap->end) ||
                     (other != NULL && word >= other->start && word < other->end);

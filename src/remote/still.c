@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-bool remote_still_open(remote_still *s, const void *record, size_t size) {
+bool remote_still_open(remote_still *s, target_cpu cpu, const void *record, size_t size) {
     const struct still *r = record;
     const size_t head = offsetof(struct still, data);
     if (size < head || r->used > size - head) return false;
-    *s = (remote_still){.vm = r->vm, .thread = (pid_t)r->thread};
+    *s = (remote_still){.cpu = cpu, .vm = r->vm, .thread = (pid_t)r->thread};
     memcpy(s->reg, r->reg, sizeof s->reg);
-    s->sp = s->reg[4];
+    s->sp = s->reg[cpu == CPU_ARM64 ? STILL_ARM64_SP : STILL_X64_SP];
     for (size_t at = 0; at < r->used && s->n < STILL_PIECES;) {
         struct still_piece p;
         if (r->used - at < sizeof p) return false;
@@ -22,11 +22,15 @@ bool remote_still_open(remote_still *s, const void *record, size_t size) {
 }
 
 void remote_still_regs(const remote_still *s, target_regs *regs) {
+    if (s->cpu == CPU_ARM64) { /* in the order that the kernel has them */
+        target_regs_from(CPU_ARM64, s->reg, STILL_FLAGS, regs);
+        return;
+    }
     *regs = (target_regs){.ip = s->reg[STILL_IP],
-                          .sp = s->reg[4],
-                          .base = s->reg[2],
+                          .sp = s->reg[STILL_X64_SP],
+                          .base = s->reg[STILL_X64_BASE],
                           .pc = s->reg[3],
-                          .dispatch = s->reg[14],
+                          .vm = s->reg[14],
                           .kbase = s->reg[15],
                           .rb = s->reg[5]};
 }

@@ -17,6 +17,7 @@ typedef struct remote_piece {
 } remote_piece;
 
 typedef struct remote_still {
+    target_cpu cpu;
     unsigned vm; /* number in the list that the kernel was given */
     pid_t thread;
     uint64_t reg[STILL_REGS];
@@ -30,8 +31,8 @@ typedef struct remote_still {
     size_t n_written;
 } remote_still;
 
-/* Take a record apart; it stays where it is. False where it is none. */
-bool remote_still_open(remote_still *s, const void *record, size_t size);
+/* Take a record of such a processor apart; it stays where it is. False where it is none. */
+bool remote_still_open(remote_still *s, target_cpu cpu, const void *record, size_t size);
 void remote_still_regs(const remote_still *s, target_regs *regs);
 
 typedef enum still_result { STILL_ELSEWHERE, STILL_READ, STILL_NOT_COPIED } still_result;

@@ -10,11 +10,48 @@
 #include <time.h>
 
 bool target_processor_known(void) {
-#ifdef __x86_64__
-    return true;
-#else
+    return TARGET_CPU_HERE != CPU_OTHER;
+}
+
+target_cpu target_cpu_of(const target *t) {
+    return t->cpu;
+}
+
+/* asm/ptrace.h: struct user_regs_struct of x86-64, struct user_pt_regs of arm64. */
+bool target_regs_from(target_cpu cpu, const uint64_t *r, size_t n, target_regs *regs) {
+    enum {
+        X64_R15 = 0,
+        X64_R14 = 1,
+        X64_RBP = 4,
+        X64_RBX = 5,
+        X64_RDX = 12,
+        X64_RIP = 16,
+        X64_RSP = 19,
+        X64_WORDS = 20
+    };
+    enum { ARM64_SP = 31, ARM64_PC = 32, ARM64_WORDS = 33 };
+    if (cpu == CPU_X64 && n >= X64_WORDS) {
+        *regs = (target_regs){.ip = r[X64_RIP],
+                              .sp = r[X64_RSP],
+                              .base = r[X64_RDX],
+                              .pc = r[X64_RBX],
+                              .vm = r[X64_R14],
+                              .kbase = r[X64_R15],
+                              .rb = r[X64_RBP]};
+        return true;
+    }
+    if (cpu == CPU_ARM64 && n >= ARM64_WORDS) {
+        *regs = (target_regs){.ip = r[ARM64_PC],
+                              .sp = r[ARM64_SP],
+                              .base = r[19],
+                              .pc = r[21],
+                              .vm = r[22],
+                              .kbase = r[20],
+                              .lr = r[30],
+                              .fp = r[29]};
+        return true;
+    }
     return false;
-#endif
 }
 
 target *target_new(const target_ops *ops, pid_t pid) {
@@ -26,6 +63,7 @@ target *target_new(const target_ops *ops, pid_t pid) {
         return NULL;
     }
     t->ops = ops;
+    t->cpu = TARGET_CPU_HERE;
     t->pid = pid;
     t->era = 1; /* the pages' is 0: none is current */
     return t;

@@ -20,7 +20,8 @@ typedef enum target_error {
     TARGET_NO_PROCESS,
     TARGET_NO_PERMISSION,
     TARGET_NO_MEMORY, /* ours */
-    TARGET_BAD_FILE,  /* no core file, or not of this kind of processor */
+    TARGET_BAD_FILE,  /* no core file, or of a processor that is not known */
+    TARGET_FOREIGN,   /* a process of another kind of processor than ours */
     TARGET_FAILED     /* see errno */
 } target_error;
 
@@ -32,14 +33,27 @@ typedef struct target_map {
     char *path;
 } target_map;
 
-/* Registers that the interpreter keeps its state in (vm_x64.dasc), under the names it uses. */
+/* Kinds of processors. A live process has the kind that this program is built for, a core file may have the other. */
+typedef enum target_cpu { CPU_X64, CPU_ARM64, CPU_OTHER } target_cpu;
+
+#if defined(__x86_64__)
+#define TARGET_CPU_HERE CPU_X64
+#elif defined(__aarch64__)
+#define TARGET_CPU_HERE CPU_ARM64
+#else
+#define TARGET_CPU_HERE CPU_OTHER
+#endif
+
+/* Registers that the interpreter keeps its state in (vm_x64.dasc, vm_arm64.dasc), under the names it uses. */
 typedef struct target_regs {
     uint64_t ip, sp;
-    uint64_t base;     /* BASE: rdx */
-    uint64_t pc;       /* PC: rbx */
-    uint64_t dispatch; /* DISPATCH: r14 */
-    uint64_t kbase;    /* KBASE: r15 */
-    uint64_t rb;       /* RB: rbp */
+    uint64_t base;  /* BASE: rdx, x19 */
+    uint64_t pc;    /* PC: rbx, x21 */
+    uint64_t vm;    /* which VM: DISPATCH, r14; GLREG, x22 */
+    uint64_t kbase; /* KBASE: r15, x20 */
+    uint64_t rb;    /* RB of x86-64: rbp */
+    uint64_t lr;    /* of arm64: where to return to, x30; 0: not known */
+    uint64_t fp;    /* of arm64: x29 */
 } target_regs;
 
 typedef enum thread_state {
@@ -49,7 +63,7 @@ typedef enum thread_state {
     THREAD_STOPPED /* by a signal or a debugger, or in a core file */
 } thread_state;
 
-/* Whether registers and machine code of this processor are understood: nothing here works where they are not. */
+/* Whether processes on this kind of processor are understood: only core files are where they are not. */
 bool target_processor_known(void);
 
 /* Open a process. NULL with the reason in `error`. The process goes on. */
@@ -58,6 +72,11 @@ target *target_open(pid_t pid, target_error *error);
  * files the core names. */
 target *target_open_core(const char *path, const char *exe, target_error *error);
 void target_close(target *t);
+
+target_cpu target_cpu_of(const target *t);
+/* Registers as PTRACE_GETREGSET and core files have them (NT_PRSTATUS), `n` words. False where that is too few. */
+enum { TARGET_REGS_MAX = 34 };
+bool target_regs_from(target_cpu cpu, const uint64_t *words, size_t n, target_regs *regs);
 
 /* The process; of a core file the one it was, or 0. */
 pid_t target_pid(const target *t);

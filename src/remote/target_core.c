@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/procfs.h>
 #include <sys/stat.h>
-#include <sys/user.h>
 #include <unistd.h>
 
 #include "target_ops.h"
@@ -46,6 +44,7 @@ typedef struct core {
     core_thread *threads;
     size_t n_threads;
     pid_t pid;
+    uint64_t program_headers; /* address of the program's, where that is told; else 0 */
 } core;
 
 /* Copy what lies at `offset`. The file may become shorter while it is read: it is not mapped. */
@@ -112,28 +111,25 @@ static size_t core_read(target *t, uint64_t from, void *to, size_t len) {
 
 /* ---- Notes ---- */
 
-#ifdef __x86_64__
-static void add_thread(core *c, const void *note, size_t size) {
-    struct elf_prstatus status;
-    struct user_regs_struct r;
-    if (size < sizeof status || c->n_threads == MAX_THREADS) return;
-    memcpy(&status, note, sizeof status);
-    _Static_assert(sizeof r == sizeof status.pr_reg, "elf_gregset_t holds the registers of user_regs_struct");
-    memcpy(&r, &status.pr_reg, sizeof r);
+/* struct elf_prstatus of linux/elfcore.h, the same on both processors but for the number of registers. */
+enum { PRSTATUS_PID = 32, PRSTATUS_REGS = 112, PRSTATUS_END = 8 /* behind the registers */ };
+
+static void add_thread(core *c, target_cpu cpu, const char *note, size_t size) {
+    uint64_t words[TARGET_REGS_MAX];
+    core_thread thread;
+    int32_t id;
+    if (size < PRSTATUS_REGS + PRSTATUS_END || c->n_threads == MAX_THREADS) return;
+    size_t bytes = size - PRSTATUS_REGS - PRSTATUS_END;
+    if (bytes > sizeof words) bytes = sizeof words;
+    memcpy(words, note + PRSTATUS_REGS, bytes);
+    memcpy(&id, note + PRSTATUS_PID, sizeof id);
+    thread.id = id;
+    if (!target_regs_from(cpu, words, bytes / sizeof words[0], &thread.regs)) return;
     core_thread *longer = realloc(c->threads, (c->n_threads + 1) * sizeof *longer);
     if (longer == NULL) return;
     c->threads = longer;
-    c->threads[c->n_threads++] = (core_thread){
-        .id = status.pr_pid,
-        .regs = {.ip = r.rip, .sp = r.rsp, .base = r.rdx, .pc = r.rbx, .dispatch = r.r14, .kbase = r.r15, .rb = r.rbp}};
+    c->threads[c->n_threads++] = thread;
 }
-#else
-static void add_thread(core *c, const void *note, size_t size) {
-    (void)c;
-    (void)note;
-    (void)size;
-}
-#endif
 
 /* The file of a mapping: `exe` where its name ends like that, else the one the core names. A core may name anything, a
  * device whose opening has consequences included: what it is is seen before it is opened. */
@@ -176,7 +172,16 @@ static void add_files(core *c, const char *note, size_t size, const char *exe) {
     }
 }
 
-static void read_notes(core *c, const char *notes, size_t size, const char *exe) {
+/* NT_AUXV: pairs of what the kernel told the program when it began. */
+static void add_vector(core *c, const char *note, size_t size) {
+    uint64_t pair[2];
+    for (; size >= sizeof pair; note += sizeof pair, size -= sizeof pair) {
+        memcpy(pair, note, sizeof pair);
+        if (pair[0] == AT_PHDR) c->program_headers = pair[1];
+    }
+}
+
+static void read_notes(core *c, target_cpu cpu, const char *notes, size_t size, const char *exe) {
     while (size >= sizeof(Elf64_Nhdr)) {
         Elf64_Nhdr head;
         memcpy(&head, notes, sizeof head);
@@ -185,7 +190,8 @@ static void read_notes(core *c, const char *notes, size_t size, const char *exe)
         uint64_t whole = sizeof head + name_size + data_size;
         if (whole > size) return;
         const char *data = notes + sizeof head + name_size;
-        if (head.n_type == NT_PRSTATUS) add_thread(c, data, head.n_descsz);
+        if (head.n_type == NT_PRSTATUS) add_thread(c, cpu, data, head.n_descsz);
+        if (head.n_type == NT_AUXV) add_vector(c, data, head.n_descsz);
         if (head.n_type == NT_FILE) add_files(c, data, head.n_descsz, exe);
         notes += whole;
         size -= whole;
@@ -207,13 +213,14 @@ static int by_start(const void *a, const void *b) {
 
 static bool add_segments(target *t, const Elf64_Phdr *headers, size_t n) {
     core *c = t->own;
+    const unsigned bits = t->cpu == CPU_ARM64 ? 48 : 47; /* of addresses of a process */
     c->segments = calloc(n, sizeof *c->segments);
     if (c->segments == NULL) return false;
     for (size_t i = 0; i < n; i++) {
         Elf64_Phdr h;
         memcpy(&h, &headers[i], sizeof h);
         if (h.p_type != PT_LOAD || h.p_memsz == 0 || h.p_vaddr + h.p_memsz < h.p_vaddr) continue;
-        if (h.p_vaddr >> 47 != 0 || h.p_memsz >> 47 != 0) continue; /* not a process's (vsyscall is the kernel's) */
+        if (h.p_vaddr >> bits != 0 || h.p_memsz >> bits != 0) continue; /* not a process's (vsyscall is the kernel's) */
         uint64_t here = h.p_offset < c->size ? c->size - h.p_offset : 0;
         if (h.p_filesz > h.p_memsz) h.p_filesz = h.p_memsz;
         c->segments[c->n_segments++] =
@@ -248,7 +255,7 @@ static bool add_maps(target *t) {
 
 /* ---- Opening ---- */
 
-static bool read_all_notes(core *c, const Elf64_Phdr *headers, size_t n, const char *exe) {
+static bool read_all_notes(core *c, target_cpu cpu, const Elf64_Phdr *headers, size_t n, const char *exe) {
     uint64_t room = MAX_NOTES;
     for (size_t i = 0; i < n; i++) {
         uint64_t size = headers[i].p_filesz;
@@ -256,9 +263,38 @@ static bool read_all_notes(core *c, const Elf64_Phdr *headers, size_t n, const c
         char *notes = malloc(size);
         if (notes == NULL) return false;
         room -= size;
-        if (part(c, headers[i].p_offset, notes, size)) read_notes(c, notes, size, exe);
+        if (part(c, headers[i].p_offset, notes, size)) read_notes(c, cpu, notes, size, exe);
         free(notes);
     }
+    return true;
+}
+
+/* A core that names no files, as an emulator may write it, lacks the program's code: that lies where the program begins. */
+static bool add_program(core *c, const char *exe) {
+    enum { SEGMENTS = 32, PAGE = TARGET_PAGE };
+    Elf64_Ehdr head;
+    Elf64_Phdr h[SEGMENTS];
+    uint64_t first = UINT64_MAX;
+    int fd = open_mapped(exe, NULL);
+    if (fd < 0) return true;
+    bool ok = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
+              head.e_ident[EI_CLASS] == ELFCLASS64 && head.e_phentsize == sizeof h[0] && head.e_phnum <= SEGMENTS;
+    const size_t bytes = ok ? head.e_phnum * sizeof h[0] : 0;
+    ok = ok && bytes > 0 && pread(fd, h, bytes, (off_t)head.e_phoff) == (ssize_t)bytes;
+    if (ok) c->files = calloc(head.e_phnum, sizeof *c->files);
+    if (c->files == NULL) {
+        close(fd);
+        return !ok;
+    }
+    for (unsigned i = 0; i < head.e_phnum; i++) {
+        if (h[i].p_type != PT_LOAD) continue;
+        if (first == UINT64_MAX) first = h[i].p_vaddr - h[i].p_offset;
+        const uint64_t start = c->program_headers - (first + head.e_phoff) + h[i].p_vaddr, skipped = start % PAGE;
+        const uint64_t end = (start + h[i].p_filesz + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+        c->files[c->n_files] = (mapped_file){start - skipped, end, h[i].p_offset - skipped, fd, c->n_files == 0};
+        c->n_files++;
+    }
+    if (c->n_files == 0) close(fd);
     return true;
 }
 
@@ -268,15 +304,16 @@ static target_error read_core(target *t, const char *exe) {
     if (!part(c, 0, &head, sizeof head) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
         head.e_ident[EI_CLASS] != ELFCLASS64)
         return TARGET_BAD_FILE;
-    if (head.e_type != ET_CORE || head.e_machine != EM_X86_64 || head.e_phentsize != sizeof(Elf64_Phdr) ||
-        head.e_phnum == 0)
-        return TARGET_BAD_FILE;
+    if (head.e_type != ET_CORE || head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phnum == 0) return TARGET_BAD_FILE;
+    if (head.e_machine != EM_X86_64 && head.e_machine != EM_AARCH64) return TARGET_BAD_FILE;
+    t->cpu = head.e_machine == EM_X86_64 ? CPU_X64 : CPU_ARM64;
     Elf64_Phdr *headers = calloc(head.e_phnum, sizeof *headers);
     if (headers == NULL) return TARGET_NO_MEMORY;
     target_error error = TARGET_NO_MEMORY;
     if (!part(c, head.e_phoff, headers, head.e_phnum * sizeof *headers)) {
         error = TARGET_BAD_FILE;
-    } else if (add_segments(t, headers, head.e_phnum) && read_all_notes(c, headers, head.e_phnum, exe) && add_maps(t)) {
+    } else if (add_segments(t, headers, head.e_phnum) && read_all_notes(c, t->cpu, headers, head.e_phnum, exe) &&
+               (c->files != NULL || c->program_headers == 0 || exe == NULL || add_program(c, exe)) && add_maps(t)) {
         error = TARGET_OK;
     }
     if (c->n_threads > 0) t->pid = c->threads[0].id;

@@ -7,6 +7,7 @@
  * it would not, and a signal that the thread is about to get would be lost with us: signals to us wait while it stands.
  */
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,7 +21,6 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +32,7 @@ typedef struct live {
     bool deaf;   /* signals to us are blocked; `mask` is what was blocked before */
     sigset_t mask;
     int pagemap;  /* file of /proc; -1: it cannot be read */
+    size_t page;  /* bytes of the kernel's pages */
     int pidfd;    /* refers to this process whoever has its number later; -1: the kernel has none */
     pid_t thread; /* the one that is stopped, or that we wait for; 0: none */
     bool stopped;
@@ -57,8 +58,8 @@ static size_t live_read(target *t, uint64_t from, void *to, size_t len) {
 /* proc(5), pagemap: a word for each page; the highest bits are for pages in memory and in swap. */
 static bool live_touched(target *t, uint64_t from, size_t len) {
     enum { PAGES_MAX = (64 << 20) / TARGET_PAGE + 2 };
-    uint64_t entries[PAGES_MAX], first = from / TARGET_PAGE, last = (from + len - 1) / TARGET_PAGE;
     const live *l = t->own;
+    uint64_t entries[PAGES_MAX], first = from / l->page, last = (from + len - 1) / l->page;
     size_t n = last - first + 1;
     if (l->pagemap < 0 || len == 0 || n > PAGES_MAX) return true;
     ssize_t got = pread(l->pagemap, entries, n * sizeof entries[0], (off_t)(first * sizeof entries[0]));
@@ -161,22 +162,14 @@ static bool live_thread_runs(target *t, pid_t thread, uint64_t *count) {
 
 /* ---- Stopping one ---- */
 
-#ifdef __x86_64__
 bool target_traced_regs(pid_t thread, target_regs *regs) {
-    struct user_regs_struct r;
-    if (ptrace(PTRACE_GETREGS, thread, NULL, &r) != 0) return false;
-    *regs = (target_regs){
-        .ip = r.rip, .sp = r.rsp, .base = r.rdx, .pc = r.rbx, .dispatch = r.r14, .kbase = r.r15, .rb = r.rbp};
-    return true;
-}
-#else
-bool target_traced_regs(pid_t thread, target_regs *regs) {
-    (void)thread;
-    (void)regs;
-    errno = ENOSYS;
+    uint64_t words[TARGET_REGS_MAX];
+    struct iovec to = {.iov_base = words, .iov_len = sizeof words};
+    if (ptrace(PTRACE_GETREGSET, thread, other_pointer(NT_PRSTATUS), &to) != 0) return false;
+    if (target_regs_from(TARGET_CPU_HERE, words, to.iov_len / sizeof words[0], regs)) return true;
+    errno = ENOSYS; /* it runs as another kind of processor would (compat) */
     return false;
 }
-#endif
 
 /* Wait until the thread stands. False where it ended, or does not come out of the kernel. */
 static bool wait_stopped(target *t) {
@@ -362,6 +355,24 @@ static target_error try_reading(target *t) {
     return TARGET_FAILED;
 }
 
+/* Whether the program is one for another kind of processor, as a 32-bit one is. A program that cannot be read may be. */
+static bool is_foreign(pid_t pid) {
+    const unsigned machine = TARGET_CPU_HERE == CPU_X64 ? EM_X86_64 : EM_AARCH64;
+    char path[32];
+    Elf64_Ehdr head;
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool elf = read(fd, &head, sizeof head) == (ssize_t)sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
+    close(fd);
+    return elf && (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_machine != machine);
+}
+
+static size_t page_size(void) {
+    long size = sysconf(_SC_PAGESIZE);
+    return size > 0 ? (size_t)size : TARGET_PAGE;
+}
+
 target *target_open(pid_t pid, target_error *error) {
     target *t = target_new(&LIVE, pid);
     *error = TARGET_NO_MEMORY;
@@ -370,12 +381,13 @@ target *target_open(pid_t pid, target_error *error) {
     if (t->own != NULL) {
         char path[40];
         snprintf(path, sizeof path, "/proc/%d/pagemap", (int)pid);
-        *(live *)t->own =
-            (live){.pagemap = open(path, O_RDONLY | O_CLOEXEC), .pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
+        *(live *)t->own = (live){.pagemap = open(path, O_RDONLY | O_CLOEXEC),
+                                 .page = page_size(),
+                                 .pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
         prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* short sleeps while a thread stands are to be short */
         errno = 0;
         if (live_remap(t)) {
-            *error = try_reading(t);
+            *error = is_foreign(pid) ? TARGET_FOREIGN : try_reading(t);
         } else {
             *error = errno == ENOENT || errno == ESRCH   ? TARGET_NO_PROCESS
                      : errno == EACCES || errno == EPERM ? TARGET_NO_PERMISSION

@@ -30,6 +30,7 @@ typedef struct target_page {
 
 struct target {
     const target_ops *ops;
+    target_cpu cpu;
     pid_t pid;
     target_map *maps;
     size_t n_maps, max_maps;

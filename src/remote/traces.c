@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "cpu.h"
+
 enum {
     REF_BIAS = 0x8000, /* references below are to constants; the constant's value lies behind its instruction */
     IR_BYTES = 8,
@@ -48,14 +50,43 @@ static bool in_list(target *t, uint64_t list_at, unsigned number, remote_trace *
 
 /* jit_State: the list's address, then the first free number and the length, as 32 bits each. It lies somewhere between
  * global_State and the dispatch table. */
+static bool is_list(target *t, uint64_t at, uint32_t *size) {
+    unsigned char sizes[8];
+    if (!target_read(t, at + 8, sizes, sizeof sizes)) return false;
+    *size = vm_u32(sizes, 4);
+    return *size <= MAX_TRACES && vm_u32(sizes, 0) <= *size;
+}
+
 bool remote_read_trace(target *t, remote_vm *vm, unsigned number, remote_trace *trace) {
+    uint32_t size;
     if (number == 0 || number >= MAX_TRACES) return false;
     if (vm->traces_at != 0) return in_list(t, vm->traces_at, number, trace);
     for (uint64_t at = vm->g + VM_G_REGISTRY; at + 16 <= vm->dispatch; at += 8) {
-        unsigned char sizes[8];
-        if (!target_read(t, at + 8, sizes, sizeof sizes)) return false;
-        uint32_t free_one = vm_u32(sizes, 0), size = vm_u32(sizes, 4);
-        if (size <= number || size > MAX_TRACES || free_one > size || !in_list(t, at, number, trace)) continue;
+        if (!is_list(t, at, &size) || size <= number || !in_list(t, at, number, trace)) continue;
+        vm->traces_at = at;
+        return true;
+    }
+    return false;
+}
+
+/* Look through what may be the list. What has something else than traces in it is not. */
+static bool find_in_list(target *t, uint64_t list_at, uint32_t size, uint64_t ip, remote_trace *trace) {
+    uint64_t list, address;
+    if (!target_u64(t, list_at, &list) || list == 0 || list % 8 != 0) return false;
+    for (unsigned number = 1; number < size; number++) {
+        if (!target_u64(t, list + 8 * (uint64_t)number, &address)) return false;
+        if (address == 0) continue;
+        if (!trace_at(t, address, number, trace)) return false;
+        if (ip - trace->code < trace->code_size) return true;
+    }
+    return false;
+}
+
+bool remote_find_trace(target *t, remote_vm *vm, uint64_t ip, remote_trace *trace) {
+    uint32_t size;
+    if (vm->traces_at != 0) return is_list(t, vm->traces_at, &size) && find_in_list(t, vm->traces_at, size, ip, trace);
+    for (uint64_t at = vm->g + VM_G_REGISTRY; at + 16 <= vm->dispatch; at += 8) {
+        if (!is_list(t, at, &size) || !find_in_list(t, at, size, ip, trace)) continue;
         vm->traces_at = at;
         return true;
     }
@@ -77,7 +108,7 @@ static bool read_snapshot(target *t, const remote_trace *trace, unsigned n, snap
     if (!target_read(t, vm_u64(trace->head, VM_TR_SNAP) + SNAP_BYTES * (uint64_t)n, bytes, sizeof bytes)) return false;
     uint32_t offset = vm_u32(bytes, SNAP_MAPOFS);
     s->entries = bytes[SNAP_NENT];
-    s->code = vm_u16(bytes, SNAP_MCOFS);
+    s->code = vm_u16(bytes, SNAP_MCOFS) * remote_cpu_of(t)->code_unit;
     s->map = vm_u64(trace->head, VM_TR_SNAPMAP) + 4 * (uint64_t)offset;
     if ((uint64_t)offset + s->entries + 2 > vm_u32(trace->head, VM_TR_NSNAPMAP)) return false;
     if (!target_read(t, s->map + 4 * (uint64_t)s->entries, link, sizeof link)) return false;

@@ -19,6 +19,8 @@ typedef struct remote_trace {
 
 /* False where there is no trace of that number, or it could not be found. Keeps in `vm` where the list of traces is. */
 bool remote_read_trace(target *t, remote_vm *vm, unsigned number, remote_trace *trace);
+/* The trace whose code has `ip`; false where none has. */
+bool remote_find_trace(target *t, remote_vm *vm, uint64_t ip, remote_trace *trace);
 
 /* Complete `where` of a thread that runs compiled code: its base, its PC and the slots of frames that only exist in the
  * snapshots. `ip` is an address in the trace's code. False where the snapshots do not tell; then `where` stands as it was. */

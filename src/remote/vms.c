@@ -64,6 +64,19 @@ static bool check_global(target *t, remote_vm *vm, bool *like) {
     return current == 0 || is_thread(t, current, vm->g);
 }
 
+/* The interpreter is one piece of code: what dispatches, and a little behind the last of it (lj_vm.h: lj_vm_asm_begin).
+ * Slots may lead elsewhere, where someone has put something of his own. */
+static void find_code(target *t, remote_vm *vm, const uint64_t *slots) {
+    enum { BEHIND = 4096 };
+    const target_map *m = target_map_at(t, slots[vm->n_dynamic]);
+    vm->code_low = UINT64_MAX;
+    for (unsigned i = 0; i < vm->n_dispatch; i++) {
+        if (target_map_at(t, slots[i]) != m) continue;
+        if (slots[i] < vm->code_low) vm->code_low = slots[i];
+        if (slots[i] + BEHIND > vm->code_high) vm->code_high = slots[i] + BEHIND;
+    }
+}
+
 /* lj_dispatch.h: GG_State ends with the dispatch table, a long run of addresses of code: a slot for each opcode and
  * built-in function in assembler, and again one for each opcode below FUNCF. */
 static void find_dispatch(target *t, remote_vm *vm) {
@@ -83,6 +96,7 @@ static void find_dispatch(target *t, remote_vm *vm) {
             vm->dispatch = vm->g + 8 * (i - run);
             vm->n_dispatch = (unsigned)run;
             vm->n_dynamic = (unsigned)run - vm->n_ops;
+            find_code(t, vm, words + (i - run));
             return;
         }
         run = 0;

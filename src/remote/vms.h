@@ -23,6 +23,7 @@ typedef struct remote_vm {
     unsigned n_dispatch;              /* code pointers there, both halves */
     unsigned n_dynamic;               /* slots of the first half */
     uint64_t code;                    /* of the first opcode */
+    uint64_t code_low, code_high;     /* the interpreter's code lies in between */
     uint64_t traces_at;               /* address of jit_State.trace, once it was needed; 0: not known */
     char version[REMOTE_VERSION_MAX]; /* "LuaJIT 2.1.0-beta3"; "": not found */
 } remote_vm;
@@ -66,6 +67,11 @@ bool remote_read_thread(target *t, const remote_vm *vm, uint64_t address, remote
  * the list is broken, as one that changes under the reader may be. */
 typedef bool (*remote_visit_fn)(const remote_thread *thread, void *arg);
 bool remote_each_thread(target *t, const remote_vm *vm, uint64_t max, remote_visit_fn visit, void *arg);
+
+/* Whether `ip` is in the interpreter's code, or a little behind it. */
+static inline bool remote_in_interpreter(const remote_vm *vm, uint64_t ip) {
+    return ip >= vm->code_low && ip < vm->code_high;
+}
 
 /* The opcode that a number stands for; VM_OP_UNKNOWN where the build has others than we know. */
 vm_op remote_op(const remote_vm *vm, vm_ins ins);

@@ -114,10 +114,7 @@ bool vm_learn_jit(lua_State *S, vm_layout *lay, const char **why) {
     lua_call(S, 1, 0);
     lua_getfield(S, LUA_REGISTRYINDEX, "_LOADED");
     if (lua_istable(S, -1)) lua_getfield(S, -1, "jit");
-    if (!lua_istable(S, -1) || !learn_event(S, lay, "bc", &lay->bc_event, why) ||
-        !learn_event(S, lay, "trace", &lay->trace_event, why)) {
-        return false;
-    }
+    if (!lua_istable(S, -1) || !learn_event(S, lay, "bc", &lay->bc_event, why)) return false;
     static const char *const names[] = {"on", "off"};
     lua_CFunction *const switches[] = {&lay->jit_on, &lay->jit_off};
     for (size_t i = 0; i < 2; i++) {

@@ -28,8 +28,8 @@ typedef struct vm_layout {
     bool has_traces;                /* compiled code can be told apart (vm_trace.c); else all of it must be dropped */
     uint8_t ir_kgc;                 /* IR opcode of a constant object */
     lua_CFunction string_dump, jit_on, jit_off;
-    int bc_event, trace_event; /* indices of these events' handlers in registry._VMEVENTS; 0: compiled out */
-    ptrdiff_t g_vmevmask;      /* cache of the events that have a handler */
+    int bc_event;         /* index of this event's handler in registry._VMEVENTS; 0: compiled out */
+    ptrdiff_t g_vmevmask; /* cache of the events that have a handler */
 } vm_layout;
 
 /* One VM of the program. */

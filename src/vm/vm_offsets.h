@@ -11,11 +11,27 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__aarch64__)
 #include "vm_arm64.h"
-#else
 #include "vm_x64.h"
+
+/* The interpreter's C frame on this processor; src/remote knows others'. */
+#if defined(__aarch64__)
+#define VM_CFRAME(field) VM_ARM64_CFRAME_##field
+#else
+#define VM_CFRAME(field) VM_X64_CFRAME_##field
 #endif
+enum {
+    VM_CFRAME_PREV = VM_CFRAME(PREV),
+    VM_CFRAME_PC = VM_CFRAME(PC),
+    VM_CFRAME_L = VM_CFRAME(L),
+    VM_CFRAME_MULTRES = VM_CFRAME(MULTRES),
+    VM_CFRAME_SIZE = VM_CFRAME(SIZE)
+};
+
+/* How many results the last instruction that leaves an open number of them has left. */
+static inline uint32_t vm_cframe_results(const uintptr_t *frame) {
+    return ((uint32_t)frame[VM_CFRAME_MULTRES] >> VM_CFRAME(SHIFT_MULTRES)) - 1;
+}
 
 /* lua_State */
 enum { VM_L_GLREF = 16, VM_L_BASE = 32, VM_L_TOP = 40, VM_L_MAXSTACK = 48, VM_L_STACK = 56, VM_L_CFRAME = 80 };

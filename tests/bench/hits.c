@@ -7,7 +7,8 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "figures.h"
 
 enum { CALLS = 200000, ROUNDS_MAX = 101 };
 
@@ -41,17 +42,6 @@ static int read_local(ljinspect_hit *hit, void *userdata) {
     return LJINSPECT_KEEP;
 }
 
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Stack of L: run, handler, nothing, one, all. ns per call of `handler`. */
 static double measure(lua_State *L, const ljinspect_filter *filter, int elsewhere) {
     for (int i = 1; i <= elsewhere; i++)
@@ -61,9 +51,9 @@ static double measure(lua_State *L, const ljinspect_filter *filter, int elsewher
     for (int pass = 0; pass < 2; pass++) {
         lua_pushvalue(L, 1);
         lua_pushinteger(L, pass == 0 ? CALLS / 10 : CALLS);
-        int64_t start = now_ns();
+        int64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         lua_call(L, 1, 0);
-        ns = (double)(now_ns() - start) / CALLS;
+        ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / CALLS;
     }
     int set = ljinspect_unset_all(L);
     if (set != elsewhere + (filter != NULL)) {
@@ -113,7 +103,7 @@ int main(int argc, char **argv) {
     printf("\nOne hit, engine %s, %d rounds of %d hits\n  %-50s %10s %12s\n", status.engine, rounds, CALLS, "",
            "ns/call", "over no hook");
     for (int i = 0; i < VARIANTS; i++) {
-        qsort(times[i], (size_t)rounds, sizeof times[i][0], ascending);
+        qsort(times[i], (size_t)rounds, sizeof times[i][0], by_size);
         double median = times[i][rounds / 2];
         if (median == 0) continue;
         printf("  %-50s %10.1f %12.1f\n", variants[i].name, median, median - times[0][rounds / 2]);

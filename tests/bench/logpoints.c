@@ -12,8 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "figures.h"
 
 enum { ROUNDS_MAX = 101 };
 
@@ -60,26 +61,10 @@ static int reject(ljinspect_hit *hit, void *userdata) {
     return LJINSPECT_KEEP;
 }
 
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double least(const double *list, int n) {
     double at = list[0];
     for (int i = 1; i < n; i++) at = list[i] < at ? list[i] : at;
     return at;
-}
-
-static double median(double *list, int n) {
-    qsort(list, (size_t)n, sizeof *list, ascending);
-    return list[n / 2];
 }
 
 static char ring_file[] = "/tmp/ljinspect-bench.XXXXXX";
@@ -208,9 +193,9 @@ static double measure(lua_State *L, const variant *v) {
         set(L, v);
         lua_pushvalue(L, v->function);
         lua_pushinteger(L, pass == 0 ? v->calls / 10 : v->calls);
-        int64_t start = now_ns();
+        int64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         lua_call(L, 1, 0);
-        ns = (double)(now_ns() - start) / v->calls;
+        ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / v->calls;
         if (v->kind != NONE && ljinspect_hooks(L, look, &s) != 1) exit(1);
         ljinspect_unset_all(L);
     }
@@ -229,9 +214,9 @@ static double busy(lua_State *L, int n, int load) {
     lua_pushvalue(L, BUSY);
     lua_pushinteger(L, n);
     lua_pushinteger(L, load);
-    int64_t start = now_ns();
+    int64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     lua_call(L, 2, 0);
-    return (double)(now_ns() - start) / n;
+    return (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / n;
 }
 
 static void keep_speed(lua_State *L, int rounds) {

@@ -4,27 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "figures.h"
 #include "vm/vm.h"
 
 enum { MOST = 1001 };
 
 static double now_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *list, int n) {
-    qsort(list, (size_t)n, sizeof(*list), by_size);
-    return list[n / 2];
+    return (double)clock_ns(CLOCK_MONOTONIC) / 1e3;
 }
 
 typedef struct times {

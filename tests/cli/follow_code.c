@@ -3,11 +3,12 @@
  * of the interpreter, again and again; a still of it is followed; then the process takes as many steps, and its registers
  * and its memory must be the still's. The process has one thread.
  */
+#include <elf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
-#include <sys/user.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -17,9 +18,6 @@
 enum { STOPS_MAX = 100000 };
 
 static pid_t pid;
-static const char *const NAMES[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                    "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-
 static void die(const char *what) {
     perror(what);
     exit(1);
@@ -30,12 +28,24 @@ static void wait_stop(void) {
     if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status)) die("the process does not stop");
 }
 
+/* asm/ptrace.h: those of x86-64 in the order of its machine code; of arm64 they are in a still's order. */
 static void get_registers(__u64 *to) {
-    struct user_regs_struct r;
-    if (ptrace(PTRACE_GETREGS, pid, NULL, &r) != 0) die("PTRACE_GETREGS");
-    const __u64 all[STILL_REGS] = {r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8,
-                                   r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip, r.eflags};
-    memcpy(to, all, sizeof all);
+    uint64_t words[TARGET_REGS_MAX];
+    struct iovec io = {.iov_base = words, .iov_len = sizeof words};
+    const union {
+        uint64_t number;
+        void *pointer;
+    } set = {.number = NT_PRSTATUS};
+    if (ptrace(PTRACE_GETREGSET, pid, set.pointer, &io) != 0) die("PTRACE_GETREGSET");
+    if (TARGET_CPU_HERE == CPU_ARM64) {
+        memcpy(to, words, STILL_REGS * sizeof words[0]);
+        return;
+    }
+    static const unsigned char ORDER[] = {10, 11, 12, 5, 19, 4, 13, 14, 9, 8, 7, 6, 3, 2, 1, 0};
+    memset(to, 0, STILL_REGS * sizeof to[0]);
+    for (unsigned i = 0; i < sizeof ORDER; i++) to[i] = words[ORDER[i]];
+    to[STILL_IP] = words[16];
+    to[STILL_FLAGS] = words[18];
 }
 
 /* Whether the process, `followed` steps on, is as the still has it. */
@@ -50,8 +60,8 @@ static bool compare(target *t, const remote_still *still, uint64_t from) {
     target_forget(t);
     for (unsigned i = 0; i <= STILL_IP; i++) {
         if (now[i] == still->reg[i]) continue;
-        printf("# from %llx, %u steps: %s is %llx, not %llx\n", (unsigned long long)from, still->followed,
-               i == STILL_IP ? "rip" : NAMES[i], (unsigned long long)now[i], (unsigned long long)still->reg[i]);
+        printf("# from %llx, %u steps: register %u is %llx, not %llx\n", (unsigned long long)from, still->followed, i,
+               (unsigned long long)now[i], (unsigned long long)still->reg[i]);
         same = false;
     }
     for (size_t i = 0; i < still->n_written; i++) {
@@ -67,16 +77,6 @@ static bool compare(target *t, const remote_still *still, uint64_t from) {
         same = false;
     }
     return same;
-}
-
-static bool in_interpreter(target *t, const remote_vm *vm, uint64_t ip) {
-    uint64_t low = UINT64_MAX, high = 0, handler;
-    for (unsigned i = 0; i < vm->n_dispatch; i++) {
-        if (!target_u64(t, vm->dispatch + 8 * (uint64_t)i, &handler)) return false;
-        if (handler < low) low = handler;
-        if (handler > high) high = handler;
-    }
-    return ip >= low && ip <= high;
 }
 
 int main(int argc, char **argv) {
@@ -98,9 +98,9 @@ int main(int argc, char **argv) {
         wait_stop();
         target_forget(t);
         get_registers(s->reg);
-        if (take_still(t, &vms.list[0], s) && in_interpreter(t, &vms.list[0], s->reg[STILL_IP]) &&
-            remote_still_open(still, s, sizeof *s)) {
-            const target_map *m = target_map_at(t, s->reg[4]);
+        if (take_still(t, &vms.list[0], s) && remote_in_interpreter(&vms.list[0], s->reg[STILL_IP]) &&
+            remote_still_open(still, target_cpu_of(t), s, sizeof *s)) {
+            const target_map *m = target_map_at(t, still->sp);
             if (m != NULL) still->c_stack = m->start, still->c_stack_end = m->end;
             target_show(t, still);
             bool known = remote_ahead(t, &vms.list[0], still);

@@ -78,13 +78,15 @@ static void make_registers(target *t, const remote_vm *vm, __u64 *reg) {
     for (unsigned i = 0; i < STILL_REGS; i++) reg[i] = random_number() % 3 == 0 ? random_number() : vm->g;
     if (!remote_read_state(t, vm, &now) || !remote_read_thread(t, vm, now.current, &th)) return;
     target_u64(t, vm->dispatch + random_number() % 300 * 8, &word);
-    reg[STILL_IP] = word + random_number() % 3 * (random_number() % 200);
+    const bool arm64 = target_cpu_of(t) == CPU_ARM64;
+    reg[STILL_IP] = word + random_number() % 3 * (random_number() % 200 & (arm64 ? ~3U : ~0U));
     reg[0] = random_number() % 256;
-    reg[2] = th.base + (random_number() % 4 == 0 ? random_number() % 32 * 8 : 0);
+    reg[arm64 ? STILL_ARM64_BASE : STILL_X64_BASE] =
+        th.base + (random_number() % 4 == 0 ? random_number() % 32 * 8 : 0);
     target_u64(t, th.base - random_number() % 8 * 8, &word);
-    reg[3] = word;
-    reg[4] = th.cframe - (random_number() % 4 == 0 ? random_number() % 64 * 8 : 0);
-    reg[14] = vm->dispatch;
+    reg[arm64 ? 21 : 3] = word;
+    reg[arm64 ? STILL_ARM64_SP : STILL_X64_SP] = th.cframe - (random_number() % 4 == 0 ? random_number() % 64 * 8 : 0);
+    if (!arm64) reg[14] = vm->dispatch;
 }
 
 static void read_stills(target *t, remote_vm *vm, remote_sample *sample, unsigned long *results) {
@@ -96,7 +98,9 @@ static void read_stills(target *t, remote_vm *vm, remote_sample *sample, unsigne
         if (!take_still(t, vm, &s)) continue;
         for (unsigned k = i % 4 * random_number() % 16; k > 0 && s.used > 0; k--)
             s.data[random_number() % s.used] = (unsigned char)random_number();
-        if (!remote_still_open(&still, &s, random_number() % 8 == 0 ? random_number() % sizeof s : sizeof s)) continue;
+        if (!remote_still_open(&still, target_cpu_of(t), &s,
+                               random_number() % 8 == 0 ? random_number() % sizeof s : sizeof s))
+            continue;
         results[6] += remote_sample_still(t, vm, &still, &options, sample) == SAMPLE_OK;
     }
 }

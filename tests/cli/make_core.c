@@ -76,7 +76,7 @@ static int write_core(target *t, const target_map *maps, size_t n, FILE *out) {
     uint64_t at = sizeof(Elf64_Ehdr) + (n + 1) * sizeof(Elf64_Phdr);
     Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
                        .e_type = ET_CORE,
-                       .e_machine = EM_X86_64,
+                       .e_machine = TARGET_CPU_HERE == CPU_ARM64 ? EM_AARCH64 : EM_X86_64,
                        .e_version = EV_CURRENT,
                        .e_phoff = sizeof head,
                        .e_ehsize = sizeof head,

@@ -39,7 +39,7 @@ static void write_core(unsigned n, unsigned files, const char *name) {
     size_t note_size = sizeof note + 8 + ((desc + 3) & ~(size_t)3);
     Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
                        .e_type = ET_CORE,
-                       .e_machine = EM_X86_64,
+                       .e_machine = TARGET_CPU_HERE == CPU_ARM64 ? EM_AARCH64 : EM_X86_64,
                        .e_phoff = sizeof head,
                        .e_phentsize = sizeof(Elf64_Phdr),
                        .e_phnum = (Elf64_Half)(n + 1)};

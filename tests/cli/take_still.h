@@ -21,15 +21,20 @@ static bool take_piece(target *t, struct still *s, uint64_t from, uint64_t end) 
 
 /* The registers are there already. */
 static bool take_still(target *t, const remote_vm *vm, struct still *s) {
-    enum { THREAD = 96, C_STACK = 1024, HOT_COUNTS = 128 };
+    enum { THREAD = 96, C_STACK = 8192, HOT_COUNTS = 128 };
     remote_state state;
     remote_thread th;
+    const uint64_t sp = s->reg[target_cpu_of(t) == CPU_ARM64 ? STILL_ARM64_SP : STILL_X64_SP];
     s->used = 0;
     if (!remote_read_state(t, vm, &state) || !remote_read_thread(t, vm, state.current, &th)) return false;
+    /* A little below the interpreter's frame, and the frames above. */
+    const target_map *stack = target_map_at(t, sp);
+    const uint64_t low = th.cframe > sp + C_STACK / 2 ? th.cframe - C_STACK / 2 : sp;
+    const uint64_t high = stack != NULL && stack->end - low < C_STACK ? stack->end : low + C_STACK;
     return take_piece(t, s, vm->g, vm->g + REMOTE_G_SIZE) &&
            take_piece(t, s, vm->dispatch - HOT_COUNTS, vm->dispatch + 8 * (uint64_t)vm->n_dispatch) &&
            take_piece(t, s, th.address, th.address + THREAD) && take_piece(t, s, th.stack, th.stack_end) &&
-           take_piece(t, s, s->reg[4], s->reg[4] + C_STACK);
+           take_piece(t, s, low, high);
 }
 
 #endif

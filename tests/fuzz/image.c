@@ -216,8 +216,8 @@ target *image_open(const uint8_t *bytes, size_t size) {
     i->flags = (unsigned)take(&in, 1);
     live = (i->flags & IMAGE_LIVE) != 0;
     if (!add_maps(t, &in)) goto fail;
-    uint64_t *const regs[] = {&i->regs.ip,       &i->regs.sp,    &i->regs.base, &i->regs.pc,
-                              &i->regs.dispatch, &i->regs.kbase, &i->regs.rb};
+    uint64_t *const regs[] = {&i->regs.ip, &i->regs.sp,    &i->regs.base, &i->regs.pc,
+                              &i->regs.vm, &i->regs.kbase, &i->regs.rb};
     for (size_t k = 0; k < sizeof regs / sizeof regs[0]; k++) *regs[k] = take(&in, 8);
     if (!add_lines(i, &in)) goto fail;
     i->changes = in.at;

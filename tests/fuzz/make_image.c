@@ -101,7 +101,7 @@ static void put_maps(target *t) {
 }
 
 static size_t write_image(target *core, const target_regs *r) {
-    const uint64_t regs[] = {r->ip, r->sp, r->base, r->pc, r->dispatch, r->kbase, r->rb};
+    const uint64_t regs[] = {r->ip, r->sp, r->base, r->pc, r->vm, r->kbase, r->rb};
     size_t n = 0;
     size = 0;
     put(0, 1);

@@ -12,6 +12,8 @@ int mkdir(const char *, unsigned);
 int symlink(const char *, const char *);
 int link(const char *, const char *);
 int chmod(const char *, unsigned);
+int rename(const char *, const char *);
+int rmdir(const char *);
 int utimes(const char *, const long *);
 int getpid(void);
 int usleep(unsigned);
@@ -23,7 +25,9 @@ print(("seed %d, %d edits"):format(seed, edits))
 local dir = os.tmpname()
 os.remove(dir)
 assert(ffi.C.mkdir(dir, 448) == 0) -- 0700
-local path = dir .. "/hooks.lua"
+assert(ffi.C.mkdir(dir .. "/a", 448) == 0)
+assert(ffi.C.symlink("a", dir .. "/at") == 0)
+local path = dir .. "/at/hooks.lua" -- through a link to a directory
 
 -- Not counting what the watcher has open just now to look at the file.
 local function count_files()
@@ -81,7 +85,7 @@ ways[#ways + 1] = function(i) -- by a link that is set to another file
     os.remove(version)
     write(version, text(i))
     os.remove(dir .. "/link")
-    ffi.C.symlink("version" .. i % 7, dir .. "/link")
+    ffi.C.symlink("../version" .. i % 7, dir .. "/link")
     os.rename(dir .. "/link", path)
 end
 ways[#ways + 1] = function(i) -- by a second name of another file
@@ -99,6 +103,44 @@ ways[#ways + 1] = function(i) write(path .. ".swp", text(i)) os.remove(path .. "
 ways[#ways + 1] = function(i) -- not Lua
     write(dir .. "/new", "this is no Lua " .. i)
     os.rename(dir .. "/new", path)
+end
+
+ways[#ways + 1] = function(i) -- a chain of renames
+    write(dir .. "/new", text(i))
+    os.rename(dir .. "/new", dir .. "/newer")
+    os.rename(path, dir .. "/old")
+    os.rename(dir .. "/newer", path)
+    os.rename(dir .. "/old", dir .. "/older")
+end
+local turn = 0
+ways[#ways + 1] = function(i) -- the directory's link is set to another directory
+    turn = turn + 1
+    local name = turn % 2 == 0 and "a" or "b"
+    ffi.C.mkdir(dir .. "/" .. name, 448)
+    write(dir .. "/" .. name .. "/hooks.lua.new", text(i))
+    os.rename(dir .. "/" .. name .. "/hooks.lua.new", dir .. "/" .. name .. "/hooks.lua")
+    ffi.C.symlink(name, dir .. "/link")
+    os.rename(dir .. "/link", dir .. "/at")
+end
+ways[#ways + 1] = function(i) -- the directory is moved away, and another made in its place
+    local name = turn % 2 == 0 and "a" or "b"
+    ffi.C.rename(dir .. "/" .. name, dir .. "/gone")
+    ffi.C.mkdir(dir .. "/" .. name, 448)
+    write(path, text(i))
+    os.remove(dir .. "/gone/hooks.lua")
+    os.remove(dir .. "/gone/hooks.lua.swp")
+    ffi.C.rmdir(dir .. "/gone")
+end
+ways[#ways + 1] = function() -- a directory that others may write is refused
+    ffi.C.chmod(dir .. "/at", 511) -- 0777
+    ffi.C.chmod(dir .. "/at", 448)
+end
+ways[#ways + 1] = function(i) -- of the same size and the same time as before
+    local f = io.open(path, "r+")
+    if not f then return end
+    f:write(text(i))
+    f:close()
+    ffi.C.utimes(path, ffi.new("long[4]", 1000, 0, 1000, 0))
 end
 
 -- A loop that is compiled may not be woken with the line engine: the program asks.
@@ -120,7 +162,7 @@ for i = 1, edits do
     if i % 100 == 0 then target() end
     if i % 1000 == 0 then -- the last of a storm, in a way that counts
         SEEN = nil
-        local last = math.random(3, 5)
+        local last = ({ 3, 4, 5, 11, 12, 13 })[math.random(6)]
         os.remove(path)
         ways[last](i)
         check.eventually(settled(function() return SEEN == i end), "the state after edit " .. i)

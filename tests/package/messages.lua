@@ -15,7 +15,7 @@ end
 
 -- Functions that print a message: the first string that they are given is the whole of it, others are put into it. And those
 -- that are given a part of one.
-local PRINTERS = { log_message = true, log = true, config_say = true, cli_fail = true, fprintf = true,
+local PRINTERS = { log_message = true, log = true, config_say = true, cli_fail = true, cli_say = true, fprintf = true,
     fputs = true, dprintf = true, perror = true }
 local IN_PART = { refuse = true, sink_failed = true }
 -- One name, two meanings.

@@ -1,16 +1,23 @@
--- Writes a random Lua program to standard output: luajit generate.lua SEED
+-- Writes random Lua programs to standard output: luajit generate.lua SEED [COUNT]
 -- The same seed gives the same program. Each ends by itself (it has so many calls and turns of loops to spend), prints the
 -- same each time it is run (no addresses, no order of pairs(), no clock), and raises and catches errors on the way.
+-- COUNT (default 1) of them, from this seed on, are one file: what one left compiled, the next finds.
 -- It begins with prelude.lua, which has the functions of one capital letter.
-local seed = assert(tonumber(arg[1]), "generate.lua: which seed?")
+local first_seed, count = assert(tonumber(arg[1]), "generate.lua: which seed?"), tonumber(arg[2] or 1)
+local seed
 
 -- By chance: of the generator's own, so that it is the same with every LuaJIT.
-local state = (seed * 2654435 + 12345) % 4294967296
+local state
 local function random(n) -- 1 to n
     for _ = 1, 2 do state = (state * 1664525 + 1013904223) % 4294967296 end
     return math.floor(state / 65536) % n + 1
 end
-for _ = 1, 20 do random(2) end
+local function begin(with)
+    seed = with
+    state = (seed * 2654435 + 12345) % 4294967296
+    for _ = 1, 20 do random(2) end
+end
+begin(first_seed)
 local function chance(percent) return random(100) <= percent end
 local function pick(list) return list[random(#list)] end
 -- From a list of weight, value, weight, value...
@@ -94,12 +101,18 @@ local expressions = {
         4, "($b and $n$_or $n)", 3, "N($T[$n])", 3, "N(($t)[$n])", 3, "N(($t).x)", 2, "N($T.y)", 1, "N($T.m)", 9, "N($c)", 3, "#$s", 3, "#$t", 2, "N($t + $n)",
         1, "N(-$t)", 3, "math.floor($n)", 1, "math.abs($n)", 2, "math.min($n,$_$n)", 2, "math.max($n, $n)", 2, "bit.band(W($n), 255)",
         1, "bit.bxor(W($n), 21)", 1, "N(tonumber($s))", 3, "$v", 1, "N(ffi and ffi.cast('int64_t', W($n)) * 3LL)", 2, "N(box and box[W($n) % 4])",
-        1, "(function(...) return $n end)($a)",
+        1, "(function(...) return $n end)($a)", 1, "N(($s):byte($k))", 1, "N(($s):find($s, 1, true))", 1, "N(select(2, ($s):gsub('[a-k]', '%0%0')))",
+        1, "N(table.remove($t))", 1, "select('#', unpack($t, 1, 3))", 1, "math.max(0,$_math.fmod($n, 7))", 1, "($n % -3)", 1, "($n ^ 2)",
+        1, "bit.tobit(N($n))", 1, "bit.rshift(W($n), W($n) % 33)", 1, "N(pair and pair($n, $n).a)", 1, "N(pair and #pair($n, 2))",
+        1, "N(pair and (pair($n, 1) +$_pair(1, $n)).b)", 1, "N(by_c and by_c(function(a, b)$_T() return a - b end, $n))",
     },
     s = {
         14, "$S", 2, "''", 2, "'a'", 2, "'12'", 2, [["x\0y"]], 4, "S($s$_.. $n)", 4, "S($s .. 'k' .. $s)", 3, "($s):sub(2, 7)", 1, "($s):sub(-3)",
         1, "(($s):gsub('%d', function(d) return '<' .. d .. '>' end))", 1, "(($s):gsub('.', function(d)$_return nil end))",
-        2, "string.format('%g:%s', $n, $s)", 2, "tostring($n)", 1, "type($n)", 1, "type($t)", 1, "S($t .. $s)", 2, "S($c)",
+        2, "string.format('%g:%s', N($n), $s)", 2, "tostring(N($n))", 1, "type($n)", 1, "type($t)", 1, "S(($s):rep(3, '-'))", 1, "($s):reverse()", 1, "($s):upper()", 1, "S(($s):match('(%w+)%W*'))",
+        1, "(($s):gsub('%w+', { a = 'A', k = false, s = '%' }))", 1, "(($s):gsub('(.)(.)', function(a, b) T()$_return b .. a end))",
+        1, "string.char(65 + W($n) % 26)", 1, "('%5.1f|%x|%q'):format(N($n), W($n), $s)", 1, "table.concat({N($n), $s,$_1e15}, ',')",
+        1, "S(ffi and ffi.string($s, math.min(#$s, 2)))", 1, "words($s)", 1, "S($t .. $s)", 2, "S($c)",
     },
     t = {
         30, "$T", 3, "G", 4, "{$n,$_$n, x = $n}", 2, "{$c}", 1, "{$u}", 5, "O($n)", 1, "{$s, m = function(self, a)$_return a end}",
@@ -109,7 +122,7 @@ local expressions = {
         2, "$n == $k$_and $s ~= 'a'", 2, "$n ~= $k or$_$b", 1, "$t == $t", 1, "O($n) < O($n)", 1, "G <= O($n)", 2, "($t).x", 1, "true", 1, "false", 1, "nil",
     },
     c = { 8, "$F($a)", 2, "($t):m($a)", 1, "($t)($a)", 1, "select(-1, $F($a))", 1, "id($c)" },
-    k = { 2, "0", 3, "1", 3, "2", 2, "3", 2, "7", 1, "-1", 1, "-5", 2, "10", 1, "0.5", 1, "12.25", 1, "1e9" },
+    k = { 1, "-0", 1, "(0/0)", 1, "math.huge", 1, "2^53", 1, "2^31", 1, "-2147483648", 1, "0x7fffffff", 1, "1e-300", 1, "4294967296.5", 2, "0", 3, "1", 3, "2", 2, "3", 2, "7", 1, "-1", 1, "-5", 2, "10", 1, "0.5", 1, "12.25", 1, "1e9" },
     v = { 1, "select('#', ...)", 1, "N((...))" },
 }
 -- Where it is deep enough.
@@ -146,9 +159,10 @@ end
 local statement = {}
 local likely = {
     20, "locals", 22, "set", 14, "field", 12, "when", 9, "count", 4, "each", 4, "loop", 4, "repetition", 8, "closure", 10, "call", 6, "show",
-    7, "protected", 2, "raise", 4, "coroutines", 3, "scoped", 4, "skip", 1, "loaded", 2, "order", 2, "other", 4, "several",
+    7, "protected", 2, "raise", 4, "coroutines", 3, "scoped", 4, "skip", 1, "loaded", 2, "order", 2, "other", 4, "several", 2, "again",
+    3, "shared", 2, "across", 2, "matches", 2, "swap", 1, "closed", 1, "environment",
 }
-local budget = 40 + random(120) -- statements in all
+local budget -- statements in all
 
 local function block(n)
     for _ = 1, n do
@@ -292,6 +306,23 @@ function statement.skip() -- continue
     close "end"
 end
 
+function statement.again() -- a loop of goto
+    local i, label = name "g", name "again"
+    open "do"
+    enter()
+    put("local " .. i .. " = 0")
+    declare("num", i, true)
+    put("::" .. label .. "::")
+    put(i .. " = " .. i .. " + 1")
+    put "T()"
+    open "do"
+    nested()
+    close "end"
+    put(fill("if " .. i .. " < " .. random(6) .. (chance(40) and " and $b then" or " then") .. " goto " .. label .. " end"))
+    leave()
+    close "end"
+end
+
 function statement.scoped()
     open "do"
     nested()
@@ -332,12 +363,99 @@ function statement.coroutines()
     put(fill("for r = 1, " .. random(4) .. " do P(E(pcall(" .. co .. ", $n))) end"))
 end
 
+-- Functions that share a variable, of a turn each; what they hold outlives the loop.
+function statement.shared()
+    if deep() then return statement.set() end
+    local list, v, i = name "l", name "u", name "i"
+    put("local " .. list .. " = {}")
+    open("for " .. i .. " = 1, " .. random(4) .. " do")
+    enter()
+    put(fill("local " .. v .. " = $n"))
+    declare("num", v)
+    declare("num", i, true)
+    put(fill(("%s[#%s + 1] = function(a) %s =$_%s + N(a) return %s end"):format(list, list, v, v, v)))
+    make_function(("%s[#%s + 1] = function"):format(list, list), "end")
+    put(fill("if $b then break end"))
+    leave()
+    close "end"
+    put(fill(("for _, f in ipairs(%s) do P(N((f($n)))) end"):format(list)))
+end
+
+-- Yields within pcall() and message handlers, out of which errors come after the coroutine goes on.
+function statement.across()
+    if deep() then return statement.set() end
+    local co = name "co"
+    open("local " .. co .. " = coroutine.wrap(function(...)")
+    enter { varargs = true, level = scope.fn.level + 1 }
+    open(fill("P(E(" .. pick { "pcall(function(a)", "xpcall(function(a)" }))
+    enter { varargs = false, level = scope.fn.level + 1 }
+    local is_xpcall = line[1] == nil and out[#out]:find "xpcall" ~= nil
+    put "T()"
+    put(fill "local r = Y($n)")
+    put "r = N(r)"
+    declare("num", "r")
+    nested()
+    put(fill(choose { 2, "if $b then error($s) end", 1, "error({$n})", 1, "r = Y(r) + nil", 2, "P(r)" }))
+    flush()
+    put(fill(chance(50) and "return Y($n), 1" or "do return $n end"))
+    leave()
+    close(is_xpcall and "end, handler)))" or fill "end, ...)))")
+    put(fill "Y($n)")
+    flush()
+    put(fill "return $n")
+    leave()
+    close "end)"
+    put(fill("for r = 1, " .. 1 + random(5) .. " do P(E(pcall(" .. co .. ", $n))) end"))
+end
+
+function statement.matches()
+    local a, b = name "a", name "b"
+    loop(fill("for " .. a .. ", " .. b .. " in ($s):gmatch(" .. pick { "'(%w)(%d*)'", "'()(.)'", "'((%a)%a)'" } .. ") do"), function()
+        put(("%s, %s = N(%s), S(%s)"):format(a, b, a, b))
+        declare("num", a)
+        declare("str", b)
+    end)
+end
+
+function statement.swap()
+    local a, b, t = find("num", true), find("num", true), find "tab" or "G"
+    if not a or a == b then return statement.locals() end
+    put(fill(choose {
+        2, ("%s, %s = %s, %s"):format(a, b, b, a), 1, ("%s, %s.x = N(%s.x),$_%s"):format(a, t, t, a), 1, ("%s, %s = $n, $c"):format(a, a),
+    }))
+    put(a .. ", " .. b .. " = N(" .. a .. "), N(" .. b .. ")")
+end
+
+-- A variable that changes while a function holds it, and one that is left by break.
+function statement.closed()
+    if deep() then return statement.set() end
+    local g, v = name "f", name "u"
+    put("local " .. g)
+    open "repeat"
+    enter()
+    put(fill("local " .. v .. " = $n"))
+    declare("num", v)
+    make_function(g .. " = function", "end")
+    put(fill(v .. " = $n"))
+    flush()
+    put(fill("if $b then break end"))
+    flush()
+    leave()
+    close("until " .. v .. " or true")
+    declare("fun", g, true)
+end
+
+function statement.environment()
+    put(fill("Q(setfenv(assert(loadstring('x = (x or 0) + ...\\nreturn x, y', '=other')), setmetatable({},$_{ __index = $t }))($n))"))
+end
+
 function statement.call() put(fill "Q($c)") end
 
 function statement.show() put(fill(choose { 4, "P($n)", 3, "P($s)", 2, "P($a)", 2, "P($c)", 1, "P($b)" })) end
 
 function statement.raise()
-    put(fill(choose { 3, "if $b then error($s) end", 1, "if $b then error({$n}) end", 1, "if $b then error() end", 1, "if $b then error($s, 2) end" }))
+    put(fill(choose { 3, "if $b then error($s) end", 1, "if $b then error({$n}) end", 1, "if $b then error() end", 1, "if $b then error($s, 2) end", 1, "if $b then Q(({}) < $n) end",
+        1, "if $b then Q(nil .. $s) end", 1, "if $b then Q(#$n) end", 1, "if $b then $T[nil] = $n end", 1, "if $b then ($s):none() end" }))
 end
 
 function statement.loaded() -- made at run time, and forgotten
@@ -346,6 +464,13 @@ end
 
 function statement.order()
     put(fill "local t = {$n, $n, $n}")
+    if chance(40) then
+        put(fill "P(E(pcall(table.sort, {$n, $s, $n}, function(a, b) T()$_return N(a) % 10 > N(b) % 10 end)))")
+        enter { varargs = false, level = scope.fn.level }
+        put(fill "P(E(pcall(table.sort, t, function(a, b)$_if a == b then return false end return $b end)))")
+        leave()
+        return
+    end
     put(fill("table.sort(t, function(a, b)$_return a " .. pick { "<", ">" } .. " b end)"))
     put "P(t[1], t[2], t[3])"
 end
@@ -357,26 +482,38 @@ function statement.other()
     }))
 end
 
--- ---- The program -----------------------------------------------------------------------------------------------------
+-- ---- The programs ----------------------------------------------------------------------------------------------------
 
-print("-- generated: generate.lua " .. seed)
+print("-- generated: generate.lua " .. first_seed .. " " .. count)
 print "-- torture: generated"
 print(pick { "", "jit.opt.start('hotloop=2', 'hotexit=2')", "jit.opt.start('hotloop=5', 'hotexit=1')", "jit.opt.start(1, 'hotloop=3')" })
 for text in io.lines((arg[0]:match "^(.*)/" or ".") .. "/prelude.lua") do print(text) end
 
-enter { level = 0 }
-declare("fun", "id", true)
-declare("fun", "F", true)
-declare("tab", "G", true)
-local parts = {}
-while budget > 0 do
-    local f = name "part"
-    make_function("local function " .. f, "end")
-    declare("fun", f, true)
-    parts[#parts + 1] = f
+local function program()
+    budget = 40 + random(120)
+    enter { level = 0 }
+    declare("fun", "id", true)
+    declare("fun", "F", true)
+    declare("tab", "G", true)
+    local parts = {}
+    while budget > 0 do
+        local f = name "part"
+        make_function("local function " .. f, "end")
+        declare("fun", f, true)
+        parts[#parts + 1] = f
+    end
+    flush()
+    leave()
+    print "do"
+    print(table.concat(out, "\n"))
+    local long = chance(8) -- most have little to spend: other code finds more than the same code does
+    print("for round = 1, " .. 1 + random(long and 12 or 3) .. " do")
+    for _, f in ipairs(parts) do print("  R(" .. f .. ", round, " .. (long and 1000 or 150) .. ")") end
+    print "end"
+    print "end"
+    out, names = {}, 0
 end
-flush()
-print(table.concat(out, "\n"))
-print("for round = 1, " .. 2 + random(12) .. " do")
-for _, f in ipairs(parts) do print("  R(" .. f .. ", round)") end
-print "end"
+for i = first_seed, first_seed + count - 1 do
+    begin(i)
+    program()
+end

@@ -6,7 +6,7 @@
 #   debian          tests/torture/debian: over the libraries that fetch.sh unpacked
 #   random          programs that generate.lua writes
 #   NAME            one of them, without .lua; default all. Of the random ones: a seed; default $TORTURE_PROGRAMS (25) from
-#                   $TORTURE_SEED on, each in two ways
+#                   $TORTURE_SEED on; each $TORTURE_GROUP (default 1) of them are one program, which is run in two ways
 # From the environment:
 #   LJINSPECT_ENGINE  the engine; default trap
 #   TORTURE_WAYS    ways to run them (torture.c), or "short" (default) or "long": those below
@@ -30,8 +30,8 @@ root=$(cd "$here/../.." && pwd)
 torture=$(realpath "$1") set=$2
 shift 2
 : "${LJINSPECT_ENGINE:=trap}" "${TORTURE_SEED:=1}" "${TORTURE_WAYS:=short}"
-: "${LJINSPECT_EMULATOR:=}" "${TORTURE_DEBIAN:=$root/build/torture-debs/root}"
-export LJINSPECT_ENGINE TORTURE_SEED TORTURE_DEBIAN
+: "${TORTURE_GROUP:=1}" "${LJINSPECT_EMULATOR:=}" "${TORTURE_DEBIAN:=$root/build/torture-debs/root}"
+export LJINSPECT_ENGINE TORTURE_SEED TORTURE_GROUP TORTURE_DEBIAN
 
 # One program in all ways. What goes wrong goes to standard output; $out/NAME.done gets one line per way.
 one() {
@@ -126,8 +126,8 @@ ways_of() {
 if [ "$set" = --one ]; then
     set=$TORTURE_SET
     if [ "$set" = random ]; then
-        luajit "$here/generate.lua" "$1" >"$out/$1.lua" || exit 1
-        TORTURE_WAYS=$(ways_of "$1")
+        luajit "$here/generate.lua" "$1" "$TORTURE_GROUP" >"$out/$1.lua" || exit 1
+        TORTURE_WAYS=$(ways_of $(($1 / TORTURE_GROUP)))
         TORTURE_SEED=$1
         one "$out/$1.lua"
         status=$?
@@ -160,7 +160,8 @@ debian,line,short) TORTURE_WAYS="all" ;;
 debian,line,long) TORTURE_WAYS="all second sparse,random,gc,lua,second" ;;
 esac
 case $set in
-programs | random) settings= ;;
+programs) settings= ;;
+random) settings="TORTURE_GROUP=$TORTURE_GROUP" ;;
 debian)
     [ -d "$TORTURE_DEBIAN/usr/share/lua/5.1" ] || {
         echo "SKIPPED: no Lua libraries in $TORTURE_DEBIAN; tests/torture/fetch.sh unpacks them there"
@@ -200,7 +201,7 @@ version=$($LJINSPECT_EMULATOR "$torture" plain "$out/version.lua" 2>"$out/probe"
 case $version in *"without FFI") TORTURE_NO_FFI=1 && export TORTURE_NO_FFI ;; esac
 
 if [ "$set" = random ]; then
-    [ $# -gt 0 ] || set -- $(seq "$TORTURE_SEED" $((TORTURE_SEED + ${TORTURE_PROGRAMS:-25} - 1)))
+    [ $# -gt 0 ] || set -- $(seq "$TORTURE_SEED" "$TORTURE_GROUP" $((TORTURE_SEED + ${TORTURE_PROGRAMS:-25} - 1)))
     names() { printf '%s\n' "$@"; }
 else
     [ $# -gt 0 ] || set -- $(cd "$here/$set" && ls ./*.lua | sed 's/\.lua$//')
@@ -211,9 +212,10 @@ names "$@" |
 status=$?
 cat "$out/failures"
 cat "$out"/*.done | awk -v version="$version" -v engine="$LJINSPECT_ENGINE" -v set="$set" -v seed="$TORTURE_SEED" \
+    -v each="$([ "$set" = random ] && echo "$TORTURE_GROUP" || echo 1)" \
     -v failed="$(grep -c '^FAILED' "$out/failures")" '
     { if ($3 > lines[$1]) lines[$1] = $3; runs++; hooks += $5; hits += $7; changes += $9 }
-    END { for (name in lines) { programs++; all += lines[name] }
+    END { for (name in lines) { programs += each; all += lines[name] }
           printf "%s, engine %s, %s, seed %s: %d programs with %d lines ran %d times with %d hooks: %d hits, hooks changed " \
               "%d times; %d failed\n", version, engine, set, seed, programs, all, runs, hooks, hits, changes, failed }'
 [ $status = 0 ] || {

@@ -20,7 +20,8 @@
  *   sparse   hooks on one line in 8, so that other functions are compiled and hooked ones could be inlined
  *   random   hooks are set and removed at random in filters and finalizers
  *   uncounted  the hits are not compared
- * $TORTURE_SEED is the seed of "sparse" and "random". Hooks that were there all the time are hit once per arrival, others
+ * $TORTURE_SEED is the seed of "sparse" and "random"; what is found goes to the file $TORTURE_REPORT instead of standard error
+ * where that is set; $TORTURE_FIRST names modules with spaces between, which are required before the program runs. Hooks that were there all the time are hit once per arrival, others
  * at most as often.
  *
  * Exit status: 0; 1 for a difference; 2 where the run failed; 77 where the engine $LJINSPECT_ENGINE is not to be had.
@@ -49,17 +50,20 @@ static struct {
     uint64_t collect_every, change_every;
     uint32_t seed;
     int make_filter; /* registry reference: gives a filter in Lua for a number */
+    FILE *report;
+    const char *to; /* file for the keys, or NULL */
+    bool counted_only, finished;
 } t;
 
 static void problem(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void problem(const char *format, ...) {
     va_list args;
     if (++t.problems > 20) return;
-    fputs("torture: ", stderr);
+    fputs("torture: ", t.report);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vfprintf(t.report, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    fputc('\n', t.report);
 }
 
 static uint32_t next_random(void) {
@@ -141,7 +145,8 @@ static void set(lua_State *L, size_t i) {
                              : ljinspect_set_hook(L, k->source, k->line, 0, &own);
     if (t.lua) lua_pop(L, 1);
     k->id = id > 0 ? id : 0;
-    if (id <= 0 && (id != LJINSPECT_ERR_BUSY || !t.random)) { /* a finalizer may be told so */
+    /* A finalizer may be told so; the last run where the program has the VM closed, as os.exit() can. */
+    if (id <= 0 && ((id != LJINSPECT_ERR_BUSY && id != LJINSPECT_ERR_CLOSED) || !t.random)) {
         problem("%s#%d could not be set: %s", k->source, k->line, ljinspect_strerror((int)id));
     }
 }
@@ -152,7 +157,9 @@ static void unset(lua_State *L, size_t i) {
     if (id <= 0) return;
     k->id = UNDER_WAY;
     k->always = false;
-    if (ljinspect_unset_id(L, id) != 1) problem("%s#%d: there was no hook to remove", k->source, k->line);
+    ljinspect_status status;
+    if (ljinspect_unset_id(L, id) != 1 && ljinspect_get_status(L, &status) != LJINSPECT_ERR_CLOSED)
+        problem("%s#%d: there was no hook to remove", k->source, k->line);
     k->id = 0;
 }
 
@@ -211,6 +218,11 @@ static int check_return(ljinspect_hit *hit, const key *k) {
     return tail_call;
 }
 
+static bool ends_with(const char *s, const char *end) {
+    size_t len = strlen(s), n = strlen(end);
+    return len >= n && strcmp(s + len - n, end) == 0;
+}
+
 static int on_hit(ljinspect_hit *hit, void *userdata) {
     size_t i = (size_t)(uintptr_t)userdata;
     lua_Debug ar;
@@ -223,7 +235,7 @@ static int on_hit(ljinspect_hit *hit, void *userdata) {
         t.checks++;
         if (!ljinspect_hit_frame(hit, "Sl", &ar) || ar.currentline != k->line) {
             problem("%s#%d: hit at line %d", k->source, k->line, ar.currentline);
-        } else if (strcmp(ar.source, k->source) != 0) {
+        } else if (!ends_with(ar.source, k->source)) {
             problem("%s#%d: hit in %s", k->source, k->line, ar.source);
         }
     }
@@ -258,10 +270,7 @@ static void on_log(lua_State *L, enum ljinspect_level level, const char *message
 
 /* What makes the order of tables steady is no part of the program. */
 static bool is_ours(const char *source) {
-    static const char ours[] = "/lib/steady.lua";
-    size_t len = strlen(source);
-    return strcmp(source, "=torture") == 0 ||
-           (len >= sizeof(ours) - 1 && strcmp(source + len - (sizeof(ours) - 1), ours) == 0);
+    return strcmp(source, "=torture") == 0 || ends_with(source, "/lib/steady.lua");
 }
 
 static void start_hooks(lua_State *L) {
@@ -288,11 +297,18 @@ static void stop_hooks(lua_State *L) {
     if (removed != left) problem("%d hooks were left, not %d", removed, left);
 }
 
+/* With the line engine a coroutine that goes on for the first time since a hook was set, with a line it has not been at,
+ * misses it there (engine_line.c: on_new_thread). */
+static uint64_t may_miss(void) {
+    return t.random && strcmp(wanted("LJINSPECT_ENGINE"), "line") == 0 ? t.changes : 0;
+}
+
 static void compare(const keys *expected) {
+    const uint64_t missed = may_miss();
     for (size_t i = 0; i < t.keys.n; i++) {
         key *k = &t.keys.list[i];
         uint64_t arrivals = keys_get(&t.expected, k->source, k->line)->count;
-        if (k->count > arrivals || (k->count < arrivals && k->id != 0 && k->always)) {
+        if (k->count > arrivals || (k->count + missed < arrivals && k->id != 0 && k->always)) {
             problem("%s#%d: %" PRIu64 " hits of %" PRIu64, k->source, k->line, k->count, arrivals);
         }
     }
@@ -413,6 +429,8 @@ static void set_arg(lua_State *L, int argc, char **argv) {
         lua_pushstring(L, argv[i]);
         lua_rawseti(L, -2, i - 2);
     }
+    lua_pushstring(L, "luajit");
+    lua_rawseti(L, -2, -1);
     lua_setglobal(L, "arg");
 }
 
@@ -466,9 +484,38 @@ static void count_now(lua_State *L, const char *way, bool on) {
     }
 }
 
+/* Once, also where the program ends itself by os.exit(). False: a file could not be written. */
+static bool finish(void) {
+    const char *to = t.to;
+    if (t.finished) return true;
+    t.finished = true;
+    if (to != NULL) return keys_write(&t.keys, to, t.counted_only);
+    if (!t.hooks) return true;
+    size_t hooks = 0;
+    for (size_t i = 0; i < t.keys.n; i++) hooks += t.keys.list[i].id != 0 || t.random;
+    fprintf(t.report, "done: %zu lines, %zu hooks, %" PRIu64 " hits, %" PRIu64 " changes, %" PRIu64 " problems\n",
+            t.keys.n, hooks, t.hits, t.changes, t.problems);
+    if (t.returns) fprintf(t.report, "%" PRIu64 " of the hits were tail calls\n", t.tail_calls);
+    return fflush(t.report) == 0;
+}
+
+static void at_exit(void) {
+    finish();
+}
+
+static void require_first(lua_State *L, const char *names) {
+    static const char code[] = "for name in (...):gmatch '%S+' do require(name) end";
+    if (names == NULL) return;
+    if (luaL_loadbuffer(L, code, sizeof(code) - 1, "=torture") != 0) fail(L);
+    lua_pushstring(L, names);
+    if (lua_pcall(L, 1, 0, 0) != 0) fail(L);
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
-    const char *way = argv[1], *seed = getenv("TORTURE_SEED");
+    const char *way = argv[1], *seed = getenv("TORTURE_SEED"), *report = getenv("TORTURE_REPORT");
+    t.report = report != NULL ? fopen(report, "we") : stderr;
+    if (t.report == NULL) return 2;
     t.gc = word(way, "gc");
     t.stress = word(way, "stress");
     t.lua = word(way, "lua");
@@ -487,8 +534,10 @@ int main(int argc, char **argv) {
         t.collect_every = total / 300 > 50 ? total / 300 : 50;
         t.change_every = total / 500 > 7 ? total / 500 : 7;
     }
+    t.counted_only = word(way, "oracle");
+    if (t.counted_only || word(way, "lines")) t.to = wanted(t.counted_only ? "TORTURE_COUNTS" : "TORTURE_LINES");
     lua_State *L = luaL_newstate();
-    if (L == NULL) return 2;
+    if (L == NULL || atexit(at_exit) != 0) return 2;
     luaL_openlibs(L);
     load_helper(L);
     if (word(way, "lines")) call_helper(L, WATCH);
@@ -497,6 +546,8 @@ int main(int argc, char **argv) {
     if (word(way, "nojit")) luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     if (t.gc) set_collector(L, 100, 200);
     if (t.stress) set_collector(L, 0, 100000);
+    set_arg(L, argc, argv);
+    require_first(L, getenv("TORTURE_FIRST"));
     uint64_t hits = 0;
     for (int i = 1; i <= (second ? 3 : 1); i++) {
         if (i == (second ? 2 : 1)) count_now(L, way, true);
@@ -508,13 +559,7 @@ int main(int argc, char **argv) {
     lua_close(L);
     fflush(stdout);
     if (t.hits != hits) problem("%" PRIu64 " hits after the last hook was removed", t.hits - hits);
-    if (word(way, "lines")) return keys_write(&t.keys, wanted("TORTURE_LINES"), false) ? 0 : 2;
-    if (word(way, "oracle")) return keys_write(&t.keys, wanted("TORTURE_COUNTS"), true) ? 0 : 2;
-    size_t hooks = 0;
-    for (size_t i = 0; i < t.keys.n; i++) hooks += t.keys.list[i].id != 0 || t.random;
-    if (!t.uncounted) compare(&t.expected);
-    fprintf(stderr, "done: %zu lines, %zu hooks, %" PRIu64 " hits, %" PRIu64 " changes, %" PRIu64 " problems\n",
-            t.keys.n, hooks, t.hits, t.changes, t.problems);
-    if (t.returns) fprintf(stderr, "%" PRIu64 " of the hits were tail calls\n", t.tail_calls);
+    if (t.hooks && !t.uncounted) compare(&t.expected);
+    if (!finish()) return 2;
     return t.problems > 0;
 }

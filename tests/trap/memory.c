@@ -4,6 +4,7 @@
  */
 #include <lauxlib.h>
 #include <ljinspect.h>
+#include <luajit.h>
 #include <lualib.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,6 +68,90 @@ enum { RETURNS = 7 };
 
 static int at(int line) {
     return line == RETURNS ? HOOKS_RETURN | 2 : line;
+}
+
+/* A message handler of xpcall() parses a function that is hooked, and fails. */
+static const char handler[] = "local calls, parsed, failed = 0, true, false\n"
+                              "local function handler()\n"
+                              "  calls = calls + 1\n"
+                              "  if calls == 1 then countdown() end\n"
+                              "  parsed = parse() ~= nil and parsed\n"
+                              "  failed = stop()\n"
+                              "  error('within')\n"
+                              "end\n"
+                              "xpcall(error, handler, 'of the program')\n"
+                              "return calls, parsed, failed\n";
+
+static long delay;
+static unsigned long short_of_memory;
+
+static int start_countdown(lua_State *L) {
+    (void)L;
+    countdown = delay;
+    return 0;
+}
+
+/* True: an allocation has failed. */
+static int stop_countdown(lua_State *L) {
+    lua_pushboolean(L, countdown < 0);
+    countdown = -1;
+    return 1;
+}
+
+/* As loadstring(), which catches errors of its own. */
+static int parse(lua_State *L) {
+    (void)L;
+    return luaL_loadbuffer(L, program, sizeof(program) - 1, "@m.lua") == 0 ? 1 : (lua_pop(L, 1), 0);
+}
+
+static void count_warning(void *owner, lua_State *L, int level, const char *format, ...) {
+    (void)owner;
+    (void)L;
+    (void)format;
+    short_of_memory += level == LJINSPECT_WARN;
+}
+
+/* An allocation of the engine's that fails is no error that LuaJIT knows of: the handler is not called for its own
+ * error, as it would be after one that the program caught. */
+static int errors_in_a_handler(void) {
+    static hook_table *table;
+    unsigned long parsed = 0;
+    for (delay = 0; delay < 200; delay++) {
+        lua_State *L = lua_newstate(failing_alloc, NULL);
+        if (L == NULL) return 77;
+        luaL_openlibs(L);
+        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF); /* an aborted recording is such an error, too */
+        lua_register(L, "countdown", start_countdown);
+        lua_register(L, "stop", stop_countdown);
+        lua_register(L, "parse", parse);
+        engine_host host = {.table = &table,
+                            .anchor = L,
+                            .hit = m_hit,
+                            .safepoint = m_safepoint,
+                            .change_waiting = m_waiting,
+                            .log = count_warning};
+        engine *e = engine_trap.open(L, &host);
+        if (e == NULL) return 77;
+        if (e->class->arm(e, L, "m.lua", 5, 2, 0) != 0) return 1;
+        if (luaL_loadbuffer(L, handler, sizeof(handler) - 1, "@handler") != 0) return 1;
+        unsigned long before = short_of_memory;
+        int status = lua_pcall(L, 0, 3, 0);
+        countdown = -1;
+        if (status != 0) {
+            printf("delay %ld: %s\n", delay, lua_tostring(L, -1));
+            return 1;
+        }
+        /* Where the parser itself was short of memory the program has caught an error. */
+        if (lua_toboolean(L, 2) && lua_tointeger(L, 1) != 1) {
+            printf("delay %ld: the handler was called %d times\n", delay, (int)lua_tointeger(L, 1));
+            return 1;
+        }
+        parsed += lua_toboolean(L, 2) && lua_toboolean(L, 3) && short_of_memory > before;
+        e->class->close(e, L, false);
+        lua_close(L);
+    }
+    printf("%lu functions parsed but not looked at for want of memory\n", parsed);
+    return parsed > 0 ? 0 : 1;
 }
 
 int main(void) {
@@ -144,5 +229,5 @@ int main(void) {
         lua_close(L);
     }
     printf("%lu armed, %lu refused for want of memory\n", armed_count, fails);
-    return 0;
+    return errors_in_a_handler();
 }

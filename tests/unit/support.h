@@ -30,7 +30,16 @@
 
 #define UNUSED __attribute__((unused))
 
-enum { DEADLINE_MS = 20000 };
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+
+/* How long a test waits for what is to come; programs take their time under valgrind (tests/run.sh). */
+#define DEADLINE_MS (getenv("LJINSPECT_VALGRIND") != NULL ? 300000 : 20000)
 
 UNUSED static int64_t now_ms(void) {
     struct timespec ts;

@@ -7,14 +7,6 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-
 static const char target[] = "function target(a)\n"
                              "  local b = a\n" /* 2 */
                              "  return b\n"
@@ -574,6 +566,55 @@ static void a_child_process_may_close_the_vm_at_once(void **state) {
     }
 }
 
+/* The library's locks are held long, so that a fork comes amid that. */
+static atomic_bool hold_long;
+int __real_pthread_mutex_unlock(pthread_mutex_t *m);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *m);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *m) {
+    if (atomic_load(&hold_long)) sleep_ms(2);
+    return __real_pthread_mutex_unlock(m);
+}
+
+static void *open_and_close(void *arg) {
+    atomic_bool *stop = arg;
+    while (!atomic_load(stop)) {
+        lua_State *L = quiet_vm();
+        run_named(L, target, "@target.lua");
+        (void)watch_it(L);
+        lua_close(L);
+    }
+    return NULL;
+}
+
+static void a_child_process_finds_no_lock_held_by_another_thread(void **state) {
+    (void)state;
+    atomic_bool stop = false;
+    pthread_t other;
+    lua_State *L = quiet_vm();
+    atomic_store(&hold_long, true);
+    assert_int_equal(pthread_create(&other, NULL, open_and_close, &stop), 0);
+    for (int i = 0; i < 30; i++) {
+        sleep_ms(i % 5);
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            atomic_store(&hold_long, false);
+            alarm(DEADLINE_MS / 1000);
+            lua_State *own = luaL_newstate();
+            counter c = {0};
+            bool ok = own != NULL && hook_counter(own, "target.lua", 2, &c) > 0;
+            lua_close(own);
+            lua_close(L);
+            _exit(ok ? 0 : 1);
+        }
+        assert_int_equal(child_status(child), 0);
+    }
+    atomic_store(&stop, true);
+    pthread_join(other, NULL);
+    atomic_store(&hold_long, false);
+    lua_close(L);
+}
+
 static void another_program_inherits_no_descriptor_of_ours(void **state) {
     (void)state;
     lua_State *L = quiet_vm();
@@ -655,6 +696,7 @@ int main(void) {
         T(a_destructor_that_runs_in_lua_close_may_use_the_api),
         T(a_child_process_has_its_hooks_and_starts_its_own_watcher),
         T(a_child_process_may_close_the_vm_at_once),
+        T(a_child_process_finds_no_lock_held_by_another_thread),
         T(another_program_inherits_no_descriptor_of_ours),
         T(the_module_may_be_opened_twice),
         T(another_copy_of_the_library_is_noticed),

@@ -83,7 +83,20 @@ static void control_characters_are_escaped(void **state) {
                 "e\x1b[31m\x7f"
                 "caf\xc3\xa9 \xff %s %n");
     assert_string_equal(f->log.text, "1 ljinspect: a\\nb\\x0dc d\\x01e\\x1b[31m\\x7f"
-                                     "caf\xc3\xa9 \xff %s %n\n");
+                                     "caf\xc3\xa9 \\xff %s %n\n");
+    /* Commands to terminals that are one byte, or two in UTF-8; a new line; text that runs backwards; a cut character. */
+    forget_log(&f->log);
+    log_message(f->c, f->L, LJINSPECT_INFO, "%s",
+                "\x9b 31m \xc2\x9b 31m \xe2\x80\xa8 \xe2\x80\xae \xd8\x9c \xe2\x81\xa9 \xe2\x82");
+    assert_string_equal(f->log.text, "1 ljinspect: \\x9b 31m \\xc2\\x9b 31m \\xe2\\x80\\xa8 \\xe2\\x80\\xae \\xd8\\x9c "
+                                     "\\xe2\\x81\\xa9 \\xe2\\x82\n");
+    /* And what stands beside these in Unicode. */
+    forget_log(&f->log);
+    log_message(f->c, f->L, LJINSPECT_INFO, "%s",
+                "\xc2\xa0\xe2\x80\x8d\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe3\x80\xae\xf0\x9f\x98\x80");
+    assert_string_equal(
+        f->log.text,
+        "1 ljinspect: \xc2\xa0\xe2\x80\x8d\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe3\x80\xae\xf0\x9f\x98\x80\n");
 }
 
 static void a_file_name_cannot_forge_a_line(void **state) {

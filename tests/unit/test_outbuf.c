@@ -108,6 +108,9 @@ static void json_strings_are_json_whatever_the_bytes(void **state) {
     assert_string_equal(json("\xed\xa0\x80", 3, false), "\"\\ufffd\\ufffd\\ufffd\"");            /* a surrogate */
     assert_string_equal(json("\xf4\x90\x80\x80", 4, false), "\"\\ufffd\\ufffd\\ufffd\\ufffd\""); /* past the last one */
     assert_string_equal(json("", 0, true), "\"\"");
+    /* Characters that a terminal would obey. */
+    assert_string_equal(json("\xc2\x9b\xc2\xa0\xe2\x80\xae\xe2\x80\xa8\xd8\x9c", 12, true),
+                        "\"\\u009b\xc2\xa0\\u202e\\u2028\\u061c\"");
 }
 
 static void texts_stay_on_their_line(void **state) {
@@ -116,7 +119,13 @@ static void texts_stay_on_their_line(void **state) {
     assert_string_equal(text(), "\"a\\\"b\\\\\\n\\x00\\xff\xc3\xa4\"");
     out_clear(&o);
     out_line(&o, "a\r\nb\0c\x7f\xff", 8);
-    assert_string_equal(text(), "a\\x0d\\nb\\x00c\\x7f\xff");
+    assert_string_equal(text(), "a\\x0d\\nb\\x00c\\x7f\\xff");
+    out_clear(&o);
+    out_line(&o, "\xc2\x9b\xc3\xa4\xe2\x80\xaex\xe2\x80", 10);
+    assert_string_equal(text(), "\\xc2\\x9b\xc3\xa4\\xe2\\x80\\xaex\\xe2\\x80");
+    out_clear(&o);
+    out_quoted(&o, "\xc2\x9b\xe2\x80\xaex", 6);
+    assert_string_equal(text(), "\"\\xc2\\x9b\\xe2\\x80\\xaex\"");
 }
 
 static void no_character_is_cut_in_two(void **state) {

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -447,6 +448,134 @@ static void a_reason_that_does_not_fit_is_cut(void **state) {
     assert_int_equal(why[7], '\0');
 }
 
+/* ---- All together ---- */
+
+static const uid_t owners[] = {0, OTHER, ANOTHER};
+
+/* One way to a file, base/g/d/file, straight or over a link in base/way. */
+typedef struct way {
+    uid_t host; /* the effective user of the process */
+    uid_t file_owner, dir_owner, above_owner;
+    mode_t file_mode, dir_mode, above_mode;
+    bool link; /* and if so: */
+    uid_t link_owner, way_owner;
+    mode_t way_mode;
+} way;
+
+/* The rule, said once more and otherwise. */
+static bool may_be_trusted(const way *w) {
+    const struct {
+        bool counts;
+        uid_t owner;
+        mode_t mode;
+        bool sticky_helps;
+    } all[] = {{true, w->file_owner, w->file_mode, false},
+               {true, w->dir_owner, w->dir_mode, false},
+               {true, w->above_owner, w->above_mode, true},
+               {w->link, w->link_owner, 0, false},
+               {w->link, w->way_owner, w->way_mode, false}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (!all[i].counts) continue;
+        if (all[i].owner != 0 && all[i].owner != w->host) return false;
+        if ((all[i].mode & 0022) != 0 && !(all[i].sticky_helps && (all[i].mode & 01000) != 0)) return false;
+    }
+    return true;
+}
+
+static void try_way(fixture *f, const way *w, unsigned *trusted, unsigned *refused) {
+    const char *name = w->link ? "way/link" : "g/d/file";
+    assert_int_equal(seteuid(w->host), 0);
+    bool ok = check(f, name);
+    assert_int_equal(seteuid(0), 0);
+    if (ok != may_be_trusted(w))
+        fail_msg("process of %u, file %u %04o, directory %u %04o, the one above %u %04o, link %d %u in %u %04o: %s %s",
+                 w->host, w->file_owner, w->file_mode, w->dir_owner, w->dir_mode, w->above_owner, w->above_mode,
+                 w->link, w->link_owner, w->way_owner, w->way_mode, ok ? "trusted" : "refused,", f->why);
+    ++*(ok ? trusted : refused);
+}
+
+static void try_links(fixture *f, way w, unsigned *trusted, unsigned *refused) {
+    static const mode_t modes[] = {0755, 0775, 01777};
+    w.link = false;
+    try_way(f, &w, trusted, refused);
+    w.link = true;
+    for (size_t i = 0; i < 3 * 3 * 3; i++) {
+        w.link_owner = owners[i % 3];
+        w.way_owner = owners[i / 3 % 3];
+        w.way_mode = modes[i / 9];
+        set_owner(f, "way/link", w.link_owner);
+        set_owner(f, "way", w.way_owner);
+        set_mode(f, "way", w.way_mode);
+        try_way(f, &w, trusted, refused);
+    }
+}
+
+static void every_combination_of_owners_and_modes_is_as_the_rule_says(void **state) {
+    fixture *f = *state;
+    static const mode_t file_modes[] = {0644, 0755, 0664, 0646, 01666}, dir_modes[] = {0755, 01755, 0775, 0757, 01777},
+                        above_modes[] = {0755, 0777, 01775, 01777};
+    unsigned trusted = 0, refused = 0;
+    need_root();
+    make_dir(f, "g");
+    make_dir(f, "g/d");
+    make_dir(f, "way");
+    make_file(f, "g/d/file");
+    make_link(f, "../g/d/file", "way/link");
+    for (size_t i = 0; i < 2 * 15 * 15; i++) {
+        way w = {.host = owners[i % 2], .file_owner = owners[i / 2 % 3], .file_mode = file_modes[i / 6 % 5]};
+        w.dir_owner = owners[i / 30 % 3];
+        w.dir_mode = dir_modes[i / 90];
+        set_owner(f, "g/d/file", w.file_owner);
+        set_mode(f, "g/d/file", w.file_mode); /* after the owner: that takes special bits away */
+        set_owner(f, "g/d", w.dir_owner);
+        set_mode(f, "g/d", w.dir_mode);
+        for (size_t k = 0; k < 3 * 4; k++) {
+            w.above_owner = owners[k % 3];
+            w.above_mode = above_modes[k / 3];
+            set_owner(f, "g", w.above_owner);
+            set_mode(f, "g", w.above_mode);
+            try_links(f, w, &trusted, &refused);
+        }
+    }
+    print_message("%u ways trusted, %u refused\n", trusted, refused);
+    assert_int_equal(trusted + refused, 450 * 12 * 28);
+}
+
+/* ---- While others change it ---- */
+
+/* What was opened is not what the path leads to by now. */
+static void a_file_put_in_anothers_place_meanwhile_is_refused(void **state) {
+    fixture *f = *state;
+    make_file(f, "file");
+    make_file(f, "new");
+    int fd = open(in(f, "file"), O_RDONLY | O_CLOEXEC);
+    assert_true(trust_check(in(f, "file"), fd, f->why, sizeof f->why));
+    assert_int_equal(rename(in(f, "new"), in(f, "file")), 0);
+    assert_false(trust_check(in(f, "file"), fd, f->why, sizeof f->why));
+    assert_int_equal(errno, ESTALE);
+    assert_non_null(strstr(f->why, "changed while"));
+    close(fd);
+}
+
+static void without_descriptors_the_reason_is_the_systems(void **state) {
+    fixture *f = *state;
+    struct rlimit old;
+    make_file(f, "file");
+    int fd = open(in(f, "file"), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    for (int room = 1; room <= 3; room++) {
+        struct rlimit low = {.rlim_cur = (rlim_t)fd + (rlim_t)room, .rlim_max = old.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        bool ok = trust_check(in(f, "file"), fd, f->why, sizeof f->why);
+        int error = errno;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_true(ok == (room == 3));
+        if (!ok) assert_int_equal(error, EMFILE);
+    }
+    close(fd);
+}
+
 /* Hosts run VMs on threads with small stacks. */
 static void *check_chain(void *arg) {
     static char why[2 * PATH_MAX];
@@ -509,6 +638,9 @@ int main(void) {
         T(a_path_too_long_is_refused),
         T(a_reason_that_does_not_fit_is_cut),
         T(a_long_chain_of_links_is_checked_on_a_small_stack),
+        T(every_combination_of_owners_and_modes_is_as_the_rule_says),
+        T(a_file_put_in_anothers_place_meanwhile_is_refused),
+        T(without_descriptors_the_reason_is_the_systems),
     };
     return cmocka_run_group_tests_name("trust", tests, NULL, NULL);
 }

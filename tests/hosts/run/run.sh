@@ -265,6 +265,34 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
         "126 ljinspect: ./set-uid-env runs with another user's or group's rights: it cannot be attached to"
     "${as_nobody[@]}" "$ljinspect" run -v -b a.lua:1 -- sh -c './set-uid-env >/dev/null; echo $?' >out 2>err
     is "and undisturbed where another program starts them" "$(<out) $(count set-uid)" "0 0"
+
+    # Even with the libraries inside, which an administrator may have put there for all programs, they listen to no variable:
+    # each of these would tell that it did.
+    cat >set-uid-host.c <<'C'
+#include <stdio.h>
+#include <unistd.h>
+int main(void) { return printf("%s\n", getuid() == geteuid() ? "as itself" : "as another") < 0; }
+C
+    cp "$LJINSPECT_BUILD/libljinspect-preload.so" "$LJINSPECT_BUILD/libljinspect.so" .
+    cc -o set-uid-host set-uid-host.c -Wl,--no-as-needed ./libljinspect-preload.so -Wl,-rpath,"$PWD"
+    cp "$(command -v luajit)" set-uid-luajit
+    echo 'print "the hooks file was run"' >told.lua
+    chmod 755 set-uid-host set-uid-luajit
+    chmod 644 told.lua
+    listens() {
+        LJINSPECT_HOOKS_FILE=$PWD/told.lua LJINSPECT_BREAKPOINTS=a.lua:1 LJINSPECT_VERBOSE=1 LJINSPECT_ENGINE=nonsense \
+            "${as_nobody[@]}" "$@" >out 2>&1
+        grep -cE "the hooks file was run|used no LuaJIT|nonsense" out || true
+    }
+    watch='local i = package.loadlib("./libljinspect.so", "luaopen_ljinspect")() print(pcall(i.watch, { insecure = true }))'
+    is "the libraries listen to variables" "$(listens ./set-uid-host) $(listens ./set-uid-luajit -e "$watch")" "1 2"
+    chmod 4755 set-uid-host set-uid-luajit
+    listens ./set-uid-host >/dev/null
+    if [ "$(<out)" = "as another" ] || grep -q "as another" out; then
+        is "but not in set-user-id programs" "$(listens ./set-uid-host) $(listens ./set-uid-luajit -e "$watch")" "0 0"
+    else
+        skip "variables in set-user-id programs" "the file system of $work does not honour the bit"
+    fi
 else
     skip "set-user-id programs" "only root can make one"
 fi

@@ -96,6 +96,13 @@ function _M.collect()
     ngx.say("collected")
 end
 
+-- Kilobytes of this worker's heap, without garbage.
+function _M.heap()
+    collectgarbage()
+    collectgarbage()
+    ngx.say(ngx.worker.pid(), " ", ("%.1f"):format(collectgarbage("count")))
+end
+
 -- An empty request: gives the worker a Lua line to run.
 function _M.poke()
     ngx.say("poked")
