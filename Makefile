@@ -41,7 +41,8 @@ test:
 manual:
 	@cmake/install-deps.sh manual
 	@cmake --preset default -B $(BUILD) --log-level=WARNING $(CMAKE_FLAGS) >/dev/null
-	@cmake --build $(BUILD) --target manual | grep "^The manual"
+	@cmake --build $(BUILD) --target manual >$(BUILD)/manual.log 2>&1 || { cat $(BUILD)/manual.log; exit 1; }
+	@echo "The manual: $(BUILD)/manual/index.html"
 
 deb:
 	@cmake/install-deps.sh deb

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Make the Debian packages of packaging/debian/control from the tree: deb.sh BUILD
 #
-#   BUILD/packages/*.deb  what comes of it, with debug symbols as NAME-dbgsym; BUILD is the directory it is compiled in, and
-#                         kept for the next time
+#   BUILD/packages/*.deb        what comes of it; BUILD is the directory it is compiled in, and kept for the next time
+#   BUILD/packages/debug/*.deb  debug symbols of them, NAME-dbgsym
 # Compiled with CMAKE_FLAGS, by JOBS (2) compilers at a time.
 # The version is the header's. DEBFULLNAME and DEBEMAIL, as Debian's own tools have it, name who packages. With
 # SOURCE_DATE_EPOCH set, else the time of the commit, packages of the same tree are the same bytes. No root needed.
@@ -29,10 +29,12 @@ export SOURCE_DATE_EPOCH
 
 # ---- Compile ----
 
+# Debug information names the directories, and the build id is made of all there is: so these are the same wherever the tree lies.
+here="-ffile-prefix-map=$source=. -ffile-prefix-map=$build=./build"
 # shellcheck disable=SC2086
-CFLAGS="${CFLAGS:-} -g -ffile-prefix-map=$source=." LDFLAGS="${LDFLAGS:-} -Wl,-z,relro -Wl,-z,now -Wl,--build-id" \
-    cmake --preset release -B "$build" --log-level=WARNING -DCMAKE_INSTALL_PREFIX=/usr ${CMAKE_FLAGS:-} \
-    >/dev/null
+LDFLAGS="${LDFLAGS:-} -Wl,-z,relro -Wl,-z,now -Wl,--build-id" \
+    cmake --preset release -B "$build" --log-level=WARNING -DCMAKE_INSTALL_PREFIX=/usr \
+    -DCMAKE_C_FLAGS="${CFLAGS:-} -g $here" ${CMAKE_FLAGS:-} >/dev/null
 cmake --build "$build" --parallel "${JOBS:-2}" >"$build/log" 2>&1 || {
     cat "$build/log"
     fail "the build failed"
@@ -72,7 +74,8 @@ debug_symbols() {
         -DPackage="$1-dbgsym" -DSection=debug -DAuto-Built-Package=debug-symbols -DDepends="$1 (= \${binary:Version})" \
         -DDescription="debug symbols for $1" -DBuild-Ids="${ids# }"
     find "$symbols" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-    dpkg-deb --root-owner-group --build "$symbols" . >/dev/null
+    mkdir -p debug
+    dpkg-deb --root-owner-group --build "$symbols" debug >/dev/null
 }
 
 # package NAME COMPONENT

@@ -92,7 +92,8 @@ end
 
 local guides = { { file = "README.md", page = "readme.html" } }
 for _, file in ipairs(lines_of("cd " .. quoted(source) .. " && find docs -name '*.md' | LC_ALL=C sort")) do
-    guides[#guides + 1] = { file = file, page = file:gsub("^docs/", ""):gsub("/", "-"):gsub("%.md$", ".html") }
+    local name = file == "docs/README.md" and "guides.html" or file:gsub("^docs/", ""):gsub("/", "-"):gsub("%.md$", ".html")
+    guides[#guides + 1] = { file = file, page = name }
 end
 local page_of_guide = {}
 for _, g in ipairs(guides) do page_of_guide[g.file] = g.page end

@@ -29,7 +29,8 @@ if [ "${1:-}" = lintian ]; then
     # Nothing was ever uploaded; who packages is named by who packages.
     # shellcheck disable=SC2046
     lintian --allow-root --fail-on error,warning \
-        --suppress-tags initial-upload-closes-no-bugs,bogus-mail-host $(for n in $names; do deb "$n"; done; for n in $with_symbols; do deb "$n-dbgsym"; done)
+        --suppress-tags initial-upload-closes-no-bugs,bogus-mail-host \
+        $(for n in $names; do deb "$n"; done; for n in $with_symbols; do deb "debug/$n-dbgsym"; done)
     exit
 fi
 
@@ -63,8 +64,8 @@ if grep -rlF -e "$LJINSPECT_SOURCE" -e "$LJINSPECT_BUILD" "$dir/root"; then fail
 
 step "debug symbols, where debuggers look for them by the build id"
 for name in $with_symbols; do
-    dpkg -x "$(deb "$name-dbgsym")" "$dir/symbols"
-    [ "$(dpkg-deb -f "$(deb "$name-dbgsym")" Depends)" = "$name (= $version-1)" ] || fail "$name-dbgsym goes with another version"
+    dpkg -x "$(deb "debug/$name-dbgsym")" "$dir/symbols"
+    [ "$(dpkg-deb -f "$(deb "debug/$name-dbgsym")" Depends)" = "$name (= $version-1)" ] || fail "$name-dbgsym goes with another version"
 done
 for file in "$lib/libljinspect.so.$version" "$lib/libljinspect-preload.so" usr/bin/ljinspect; do
     id=$(readelf -n "$dir/root/$file" | sed -n 's/^ *Build ID: //p')
