@@ -23,18 +23,19 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/ljinspect-vm.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 root=$work/root
 lib=lib/aarch64-linux-gnu
-mkdir -p "$root"/{bin,usr/bin,usr/share,proc,sys,dev,tmp,root} "$root/$lib" "$root$build/tests" "$root$source/src" "$root$arm64"
+mkdir -p "$root"/{bin,usr/bin,usr/share,proc,sys,dev,tmp,root} "$root/$lib" "$root$build/tests" "$root$source"/{src,tests} "$root$arm64"
 cp "$arm64"/vm/bin/{busybox,bash} "$root/bin/"
 cp "$arm64/vm/usr/bin/mawk" "$root/usr/bin/awk"
 cp -a "$arm64"/root/lib/ld-linux-aarch64.so.1 "$root/lib/"
 cp -a "$arm64/root/$lib"/*.so* "$arm64/vm/$lib"/*.so* "$root/$lib/"
-cp -a "$arm64/root/usr/$lib"/lib{bpf,elf,gcc_s}*.so* "$root/$lib/"
+cp -a "$arm64/root/usr/$lib"/lib{bpf,elf}*.so* "$root/$lib/"
 cp -L "$arm64/root/usr/bin/luajit" "$root/usr/bin/"
 cp -a "$arm64"/luajit2/usr/share/luajit-2.1* "$root/usr/share/"
 cp -a "$arm64/luajit2" "$root$arm64/"
 cp "$build/ljinspect" "$root$build/"
 cp "$build"/tests/{cli_host,cli_pass_on,make_core,fuzz_core,follow_code,odd_cores,letting_go} "$root$build/tests/"
-cp -a --parents "$source"/tests/{run.sh,cli} "$source/src/lua" "$root"
+cp -a "$source"/tests/{run.sh,cli} "$root$source/tests/"
+cp -a "$source/src/lua" "$root$source/src/"
 
 {
     for name in "$@"; do
