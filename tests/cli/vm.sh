@@ -3,7 +3,8 @@
 #
 #   cmake/fetch-arm64.sh build/arm64 vm && cmake --build build-arm64 && tests/cli/vm.sh build-arm64 stack record.ebpf
 #
-# TEST is X of tests/cli/X.sh, with Debian's luajit, or X.luajit2, or record.ebpf; default: those that were seen to pass.
+# TEST is X of tests/cli/X.sh, with Debian's luajit, or X.luajit2, or record.ebpf; default: "known", which samples a program
+# whose stacks are known by ptrace and through eBPF, and follows its machine code.
 # BUILD is a cross build (preset arm64). Debian's kernel is started by qemu-system-aarch64 (Debian: qemu-system-arm) with a
 # file system in memory that has the build, the tests and what they use. This is no part of ctest: it takes minutes, and on a busy
 # machine an emulated one may be too slow for tests that wait for something.
@@ -12,7 +13,7 @@ set -euo pipefail
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$(cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- stack core hosts known
+[ $# -gt 0 ] || set -- known
 arm64=$source/build/arm64
 for tool in qemu-system-aarch64 cpio gzip; do
     command -v $tool >/dev/null || { echo "vm.sh: $tool not found (Debian: qemu-system-arm, cpio, gzip)" >&2 && exit 1; }
@@ -47,8 +48,6 @@ cp -a "$source/src/lua" "$root$source/src/"
     done
 } >"$root/todo"
 
-# `known` samples with either backend a program whose stacks are known, and follows its machine code: less time's business than
-# the tests.
 cat >"$root/init" <<END
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -88,6 +87,6 @@ chmod +x "$root/init"
 
 timeout "${VM_SECONDS:-900}" qemu-system-aarch64 -M virt -cpu max,pauth-impdef=on -accel tcg,thread=multi -smp 2 -m 2048 -nic none \
     -nographic -no-reboot -kernel "$arm64"/vm/boot/vmlinuz-* -initrd "$work/root.gz" -append "console=ttyAMA0 quiet" </dev/null |
-    tr -d '\r' | tee "$work/said"
+    sed -u 's|\r||g' | tee "$work/said"
 grep -qx "==== ended" "$work/said" || { echo "vm.sh: it did not end" >&2 && exit 1; }
 ! grep -q "^==== .*: exit status [1-9]" "$work/said"
