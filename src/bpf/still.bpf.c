@@ -101,7 +101,10 @@ static __u64 word_at(__u64 address) {
 
 /* A piece of what lies between `start` and `end`. Functions that are not static are verified once, not at each call. */
 __noinline int add_part(struct still *s, __u64 address, __u64 len, __u64 start, __u64 end) {
-    if (!s || len == 0 || len > STILL_PIECE_MAX) return 0;
+    if (!s || len == 0) return 0;
+    /* Two comparisons, not one of a difference: that would bound a copy, of which the verifier of Linux 6.1 learns nothing. */
+    __asm__ volatile("" : "+r"(len));
+    if (len > STILL_PIECE_MAX) return 0;
     __u64 at = s->used;
     if (at > STILL_DATA) {
         s->missed++;

@@ -59,6 +59,9 @@ int attach_vms(target *t, const char *name, remote_vms *vms) {
             ATTACH_UNKNOWN_BUILD,
             "%s: there is a LuaJIT of a build that is not understood (LuaJIT 2.1 in GC64 mode since 2022 is)", name);
     }
+    if (vms->foreign > 0)
+        return cli_fail(ATTACH_UNKNOWN_BUILD,
+                        "%s: an emulator runs a LuaJIT there that is for another kind of processor", name);
     if (vms->none_readable) return cli_fail(ATTACH_NO_LUAJIT, "%s: its memory cannot be read", name);
     if (vms->partial)
         return cli_fail(ATTACH_NO_LUAJIT, "%s: no LuaJIT VM was found; its mappings are too large to be searched whole",

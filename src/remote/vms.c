@@ -1,5 +1,6 @@
 #include "vms.h"
 
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,29 +79,56 @@ static void find_code(target *t, remote_vm *vm, const uint64_t *slots) {
 }
 
 /* lj_dispatch.h: GG_State ends with the dispatch table, a long run of addresses of code: a slot for each opcode and
- * built-in function in assembler, and again one for each opcode below FUNCF. */
-static void find_dispatch(target *t, remote_vm *vm) {
-    enum { WORDS = 2048, RUN_MIN = 160 };
-    uint64_t words[WORDS];
-    size_t n = target_read_bulk(t, vm->g, words, sizeof words) / sizeof words[0], run = 0;
+ * built-in function in assembler, and again one for each opcode below FUNCF. Returns where it begins in `words`, and the
+ * number of slots in `run`; `n` where there is none. */
+static size_t find_run(target *t, const remote_vm *vm, const uint64_t *words, size_t n, bool executable, size_t *run) {
+    enum { RUN_MIN = 160 };
     const target_map *last = NULL;
+    *run = 0;
     for (size_t i = 0; i <= n; i++) {
         bool code = i < n && words[i] != 0;
         if (code && (last == NULL || words[i] < last->start || words[i] >= last->end))
             last = target_map_at(t, words[i]);
-        if (code && last != NULL && last->executable) {
-            run++;
+        if (code && last != NULL && (executable ? last->executable : !last->writable && last->path[0] != '\0')) {
+            ++*run;
             continue;
         }
-        if (run >= RUN_MIN && run >= 2U * vm->n_ops + FUNCC_ABOVE + 2) {
-            vm->dispatch = vm->g + 8 * (i - run);
-            vm->n_dispatch = (unsigned)run;
-            vm->n_dynamic = (unsigned)run - vm->n_ops;
-            find_code(t, vm, words + (i - run));
-            return;
-        }
-        run = 0;
+        if (*run >= RUN_MIN && *run >= 2U * vm->n_ops + FUNCC_ABOVE + 2) return i - *run;
+        *run = 0;
     }
+    return n;
+}
+
+/* What an emulator runs is not code for this processor: the file that it is from says so. */
+static bool is_foreign(target *t, uint64_t code) {
+    const target_map *m = target_map_at(t, code);
+    size_t n;
+    const target_map *maps = target_maps(t, &n);
+    Elf64_Ehdr head;
+    for (size_t i = 0; m != NULL && i < n; i++) {
+        if (strcmp(maps[i].path, m->path) != 0) continue;
+        const unsigned machine = target_cpu_of(t) == CPU_ARM64 ? EM_AARCH64 : EM_X86_64;
+        return target_read(t, maps[i].start, &head, sizeof head) && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
+               head.e_machine != machine;
+    }
+    return false;
+}
+
+/* False where the interpreter's code is another processor's. */
+static bool find_dispatch(target *t, remote_vm *vm) {
+    enum { WORDS = 2048 };
+    uint64_t words[WORDS];
+    size_t n = target_read_bulk(t, vm->g, words, sizeof words) / sizeof words[0], run;
+    size_t at = find_run(t, vm, words, n, true, &run);
+    if (at == n) {
+        at = find_run(t, vm, words, n, false, &run);
+        return at == n || target_is_core(t) || !is_foreign(t, words[at]);
+    }
+    vm->dispatch = vm->g + 8 * at;
+    vm->n_dispatch = (unsigned)run;
+    vm->n_dynamic = (unsigned)run - vm->n_ops;
+    find_code(t, vm, words + at);
+    return true;
 }
 
 /* The longest string that begins like a version. */
@@ -165,6 +193,10 @@ static bool add_vm(target *t, remote_vms *found, uint64_t main, uint64_t g) {
         found->unknown += like;
         return true;
     }
+    if (!find_dispatch(t, &vm)) {
+        found->foreign++;
+        return true;
+    }
     if (found->n == REMOTE_VMS_MAX) {
         found->too_many = true;
         return true;
@@ -174,7 +206,6 @@ static bool add_vm(target *t, remote_vms *found, uint64_t main, uint64_t g) {
         if (longer == NULL) return false;
         found->list = longer;
     }
-    find_dispatch(t, &vm);
     find_version(t, &vm, found);
     found->list[found->n++] = vm;
     return true;

@@ -32,6 +32,7 @@ typedef struct remote_vms {
     remote_vm *list;
     size_t n;
     unsigned unknown;   /* things like VMs, of a build that is not understood */
+    unsigned foreign;   /* VMs whose code is another processor's: an emulator runs it */
     bool too_many;      /* more than REMOTE_VMS_MAX */
     uint64_t scanned;   /* bytes */
     uint64_t untouched; /* bytes that were not looked at, for they were never written to */

@@ -67,7 +67,7 @@ sampled() { # OPTION ROUNDS PERCENT
     return $said
 }
 if [ -z "${LJINSPECT_EMULATOR:-}" ]; then
-    for how in "-joff 1000 2" "-jon 600 10"; do
+    for how in "-joff 600 2" "-jon 600 10"; do
         # shellcheck disable=SC2086
         check "samples, $how" sampled $how
         check "each of them can be" luajit "$here/known_check.lua" known.folded
