@@ -416,7 +416,7 @@ static void failing_memory(bool lua_side, bool and_on) {
     assert_true(n > 50);
     int64_t end = now_ms() + DEADLINE_MS; /* the thread of a file that lines go to ends by itself */
     while (count_descriptors() > descriptors && now_ms() < end) sleep_ms(10);
-    assert_int_equal(count_descriptors(), descriptors);
+    assert_true(count_descriptors() <= descriptors); /* at first that thread may not have ended, either */
     remove_test_dir(&d);
     free(o);
 }
