@@ -139,6 +139,7 @@ static int64_t set(lua_State *L, set_request *r, int func, int filter_at, int si
         r->result = status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
     }
     if (r->half != NULL) logpoint_abandon(r->half, c);
+    if (c->applying && r->result == LJINSPECT_ERR_NOMEM) c->applied_short = true;
     return r->result;
 }
 

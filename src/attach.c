@@ -1,6 +1,7 @@
 /* Attaching to a VM whose host knows nothing of this library: all through the public API. */
 #include <lauxlib.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,11 +13,6 @@
 /* Registry: how far a VM is. A number, as those of context.c. */
 enum { ATTACHED_KEY = -0x6c6a6911 };
 enum { NEW, WAITING, DONE }; /* WAITING: the hooks file has not been begun with */
-
-typedef struct attachment {
-    const ljinspect_attach_options *options;
-    int result;
-} attachment;
 
 /* ---- Modules ---- */
 
@@ -62,11 +58,19 @@ static void offer_modules(lua_State *L) {
 
 /* ---- Breakpoints ---- */
 
-/* Set what one line of the list says, "FILE:LINE". */
-static int set_breakpoint(lua_State *L, const char *text, size_t len, int hits) {
+/* What is attached to a VM, and what came of it: an attempt that fails takes back the hooks it has set. */
+typedef struct attachment {
+    const ljinspect_attach_options *options;
+    int result;
+    int64_t *ids;
+    size_t n;
+} attachment;
+
+/* Set what one line of the list says, "FILE:LINE". An id, 0 for none, or an error. */
+static int64_t set_breakpoint(lua_State *L, const char *text, size_t len, int hits) {
     char *file = strndup(text, len), *end;
     if (file == NULL) return LJINSPECT_ERR_NOMEM;
-    int result = LJINSPECT_ERR_ARGUMENT;
+    int64_t result = LJINSPECT_ERR_ARGUMENT;
     char *colon = strrchr(file, ':');
     if (colon != NULL && colon != file && colon[1] >= '0' && colon[1] <= '9') {
         *colon = '\0';
@@ -77,12 +81,23 @@ static int set_breakpoint(lua_State *L, const char *text, size_t len, int hits) 
     return result;
 }
 
-static int set_breakpoints(lua_State *L, const ljinspect_attach_options *options) {
-    const char *at = options->breakpoints;
-    while (at != NULL && *at != '\0') {
+/* Room for the id of each line of the list. */
+static bool make_room(attachment *a) {
+    size_t lines = 1;
+    for (const char *p = a->options->breakpoints; *p != '\0'; p++) lines += *p == '\n';
+    a->ids = calloc(lines, sizeof *a->ids);
+    return a->ids != NULL;
+}
+
+static int set_breakpoints(lua_State *L, attachment *a) {
+    const char *at = a->options->breakpoints;
+    if (at == NULL) return 0;
+    if (!make_room(a)) return LJINSPECT_ERR_NOMEM;
+    while (*at != '\0') {
         size_t len = strcspn(at, "\n");
-        int error = len > 0 ? set_breakpoint(L, at, len, options->hits) : 0;
-        if (error != 0) return error;
+        int64_t id = len > 0 ? set_breakpoint(L, at, len, a->options->hits) : 0;
+        if (id < 0) return (int)id;
+        if (id > 0) a->ids[a->n++] = id;
         at += len + (at[len] == '\n');
     }
     return 0;
@@ -121,9 +136,9 @@ static int attach(lua_State *L) {
     set_state(L, DONE);
     a->result = ljinspect_get_status(L, &status);
     if (a->result != 0) return 0;
+    a->result = set_breakpoints(L, a);
     offer_modules(L);
     lua_settop(L, 0);
-    a->result = set_breakpoints(L, a->options);
     if (a->options->breakpoints != NULL) breakpoint_open(L);
     /* A host that watches a file of its own choice goes on with that. */
     if (a->result == 0 && a->options->hooks_file != NULL && status.hooks_file == NULL) {
@@ -136,6 +151,13 @@ static int attach(lua_State *L) {
     return 0;
 }
 
+/* What failed is as if it had not been tried; and for want of memory it is tried again by the next call. */
+static void undo(lua_State *L, const attachment *a) {
+    for (size_t i = 0; i < a->n; i++) ljinspect_unset_id(L, a->ids[i]);
+    if (a->result == LJINSPECT_ERR_NOMEM && get_state(L) == DONE)
+        set_state(L, NEW); /* the field is there: no allocation */
+}
+
 int ljinspect_attach(lua_State *L, const ljinspect_attach_options *options) {
     if (L == NULL || options == NULL) return LJINSPECT_ERR_ARGUMENT;
     int state = get_state(L);
@@ -143,7 +165,11 @@ int ljinspect_attach(lua_State *L, const ljinspect_attach_options *options) {
     if (state == DONE) return 0;
     attachment a = {.options = options};
     int status = lua_cpcall(L, state == NEW ? attach : begin_if_ready, &a);
-    if (status == 0) return a.result;
-    lua_pop(L, 1);
-    return status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
+    if (status != 0) {
+        lua_pop(L, 1);
+        a.result = status == LUA_ERRMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_LUA;
+    }
+    if (a.result != 0) undo(L, &a);
+    free(a.ids);
+    return a.result;
 }

@@ -33,14 +33,10 @@ static _Atomic(breakpoint *) all; /* grows at its head. No lock: another thread 
 
 /* ---- A hit: names of the program's are put on one line, so that none forges another ---- */
 
-static void put_line(outbuf *o, const char *text) {
-    out_line(o, text, strlen(text));
-}
-
 /* The value on top of the stack, which is popped, as one line. */
 static void put_value(render *r, const char *name, const char *what) {
     out_text(r->out, "    ");
-    put_line(r->out, name);
+    out_word(r->out, name);
     out_text(r->out, what);
     out_text(r->out, " = ");
     render_value(r, -1, name);
@@ -100,11 +96,11 @@ static int show(ljinspect_hit *hit, void *userdata) {
     render r = {.L = L, .out = o, .limits = &limits, .masks = &b->masks};
     out_clear(o);
     out_text(o, "ljinspect: breakpoint ");
-    put_line(o, b->file);
+    out_word(o, b->file);
     snprintf(head, sizeof head, ":%d, hit %u: ", b->line, hits);
     out_text(o, head);
     if (ljinspect_hit_frame(hit, "nSl", &ar)) ljinspect_getname(L, &ar, name, sizeof name);
-    put_line(o, name);
+    out_word(o, name);
     out_char(o, '\n');
     put_locals(&r, hit);
     put_upvalues(&r, hit);
@@ -148,13 +144,12 @@ static breakpoint *find_or_make(const char *file, int line, unsigned limit) {
     return same;
 }
 
-int breakpoint_set(lua_State *L, const char *file, int line, int hits) {
+int64_t breakpoint_set(lua_State *L, const char *file, int line, int hits) {
     breakpoint *b = find_or_make(file, line, (unsigned)hits);
     if (b == NULL) return LJINSPECT_ERR_NOMEM;
     if (b->limit != 0 && atomic_load(&b->hits) >= b->limit) return 0; /* all were shown */
     const ljinspect_filter shows = {.kind = LJINSPECT_FILTER_C, .call = show, .userdata = b, .lasting = 1};
-    int64_t id = ljinspect_set_hook(L, file, line, 0, &shows);
-    return id < 0 ? (int)id : 0;
+    return ljinspect_set_hook(L, file, line, 0, &shows);
 }
 
 /* ---- Breakpoints on lines without code ---- */

@@ -4,11 +4,13 @@
 #ifndef LJINSPECT_BREAKPOINT_H
 #define LJINSPECT_BREAKPOINT_H
 
+#include <stdint.h>
+
 #include "ljinspect.h"
 
 /* Set one breakpoint, a lasting hook, of which `hits` are shown in this process (0: all), however many VMs there are.
- * Returns 0, or an error as ljinspect_set_hook. */
-int breakpoint_set(lua_State *L, const char *file, int line, int hits);
+ * Returns as ljinspect_set_hook, and 0 where all were shown. */
+int64_t breakpoint_set(lua_State *L, const char *file, int line, int hits);
 
 /* Have it said of breakpoints whose file is loaded and has no code on that line, once in this process: when such a file is
  * loaded (breakpoint_loaded), and when the VM of L is closed, as far as its functions can be found then. May raise a

@@ -40,6 +40,12 @@ static int runner(lua_State *L) {
     return 0;
 }
 
+/* Whether the error on top of the stack is one of memory that was passed on by lua_error(), or is ours: only the VM itself
+ * can raise it with its own status. The text is LuaJIT's LJ_ERR_ERRMEM (lj_errmsg.h). */
+static bool is_of_memory(lua_State *L) {
+    return lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "not enough memory") == 0;
+}
+
 int context_call(context *c, lua_State *L, context_body body, void *arg, int nargs) {
     const struct context_job job = {.body = body, .arg = arg}, *outer = c->job;
     c->job = &job;
@@ -47,7 +53,7 @@ int context_call(context *c, lua_State *L, context_body body, void *arg, int nar
     if (nargs > 0) lua_insert(L, -1 - nargs);
     int status = lua_pcall(L, nargs, 0, 0);
     c->job = outer;
-    return status;
+    return status == LUA_ERRRUN && is_of_memory(L) ? LUA_ERRMEM : status;
 }
 
 int context_ref(context *c, lua_State *L) {

@@ -46,6 +46,7 @@ typedef struct context {
     bool logging;           /* a message is on its way to the sink: what the sink itself causes goes to stderr */
     struct hooksfile *file; /* the watched hooks file; NULL: none */
     bool applying;          /* a hooks file is being applied */
+    bool applied_short;     /* and a hook of it could not be set for want of memory */
     const struct context_job *job;
 } context;
 

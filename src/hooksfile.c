@@ -207,10 +207,11 @@ static int apply(hooksfile *f, context *c, lua_State *L, const content *text) {
         return LJINSPECT_ERR_NOMEM;
     }
     c->applying = true;
+    c->applied_short = false;
     int status = context_call(c, L, run_chunk, &a, 0);
     c->applying = false;
-    if (status == 0)
-        error = context_commit(c, L);
+    if (status == 0) /* a file may not look at what set_hook() returns: it is in force as a whole or not at all */
+        error = c->applied_short ? LJINSPECT_ERR_NOMEM : context_commit(c, L);
     else
         error = status == LUA_ERRMEM || a.no_memory ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_HOOKSFILE;
     context_unstage(c); /* before anything is logged: a logger may set hooks */

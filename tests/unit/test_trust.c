@@ -495,11 +495,11 @@ static void try_way(fixture *f, const way *w, unsigned *trusted, unsigned *refus
 }
 
 static void try_links(fixture *f, way w, unsigned *trusted, unsigned *refused) {
-    static const mode_t modes[] = {0755, 0775, 01777};
+    static const mode_t modes[] = {0755, 01777};
     w.link = false;
     try_way(f, &w, trusted, refused);
     w.link = true;
-    for (size_t i = 0; i < 3 * 3 * 3; i++) {
+    for (size_t i = 0; i < 3 * 3 * 2; i++) {
         w.link_owner = owners[i % 3];
         w.way_owner = owners[i / 3 % 3];
         w.way_mode = modes[i / 9];
@@ -512,8 +512,8 @@ static void try_links(fixture *f, way w, unsigned *trusted, unsigned *refused) {
 
 static void every_combination_of_owners_and_modes_is_as_the_rule_says(void **state) {
     fixture *f = *state;
-    static const mode_t file_modes[] = {0644, 0755, 0664, 0646, 01666}, dir_modes[] = {0755, 01755, 0775, 0757, 01777},
-                        above_modes[] = {0755, 0777, 01775, 01777};
+    static const mode_t file_modes[] = {0644, 0664, 01646}, dir_modes[] = {0755, 0775, 0757, 01777},
+                        above_modes[] = {0755, 0777, 01777};
     unsigned trusted = 0, refused = 0;
     need_root();
     make_dir(f, "g");
@@ -521,15 +521,15 @@ static void every_combination_of_owners_and_modes_is_as_the_rule_says(void **sta
     make_dir(f, "way");
     make_file(f, "g/d/file");
     make_link(f, "../g/d/file", "way/link");
-    for (size_t i = 0; i < 2 * 15 * 15; i++) {
-        way w = {.host = owners[i % 2], .file_owner = owners[i / 2 % 3], .file_mode = file_modes[i / 6 % 5]};
-        w.dir_owner = owners[i / 30 % 3];
-        w.dir_mode = dir_modes[i / 90];
+    for (size_t i = 0; i < 2 * 9 * 12; i++) {
+        way w = {.host = owners[i % 2], .file_owner = owners[i / 2 % 3], .file_mode = file_modes[i / 6 % 3]};
+        w.dir_owner = owners[i / 18 % 3];
+        w.dir_mode = dir_modes[i / 54];
         set_owner(f, "g/d/file", w.file_owner);
         set_mode(f, "g/d/file", w.file_mode); /* after the owner: that takes special bits away */
         set_owner(f, "g/d", w.dir_owner);
         set_mode(f, "g/d", w.dir_mode);
-        for (size_t k = 0; k < 3 * 4; k++) {
+        for (size_t k = 0; k < 3 * 3; k++) {
             w.above_owner = owners[k % 3];
             w.above_mode = above_modes[k / 3];
             set_owner(f, "g", w.above_owner);
@@ -538,7 +538,7 @@ static void every_combination_of_owners_and_modes_is_as_the_rule_says(void **sta
         }
     }
     print_message("%u ways trusted, %u refused\n", trusted, refused);
-    assert_int_equal(trusted + refused, 450 * 12 * 28);
+    assert_int_equal(trusted + refused, 216 * 9 * 19);
 }
 
 /* ---- While others change it ---- */
