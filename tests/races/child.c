@@ -17,7 +17,7 @@ static int keep(ljinspect_hit *hit, void *userdata) {
 }
 
 /* What it could not do, or 0. */
-static int live_as_child(vm_place *p, unsigned with, dice *d) {
+static int live_as_child(const vm_place *p, unsigned with) {
     ljinspect_status s;
     int hits = 0;
     const ljinspect_filter f = {.kind = LJINSPECT_FILTER_C, .call = keep, .userdata = &hits, .lasting = 1};
@@ -37,23 +37,39 @@ static int live_as_child(vm_place *p, unsigned with, dice *d) {
     if (with % 7 == 0 && ljinspect_unwatch(p->L) < 0) return 5;
     if (with % 4 == 0) _exit(0); /* with all as it is */
     if (ljinspect_unset_id(p->L, id) != 1) return 6;
-    vm_close(p);
-    vm_place other = {.number = 99};
-    vm_open(&other, d);
-    id = ljinspect_set_hook(other.L, "races.lua", 6, 0, &f);
-    vm_check(other.L);
-    if (id <= 0 || hits != 4) return 7;
-    vm_close(&other);
+    /* Another engine, as for a new VM. New VMs, and closing this one, are LuaJIT's: it registers its code with libgcc, whose lock
+     * another thread may have held at fork() (unwind-dw2-fde.c: object_mutex; a child that waits for it for ever was seen). */
+    if (ljinspect_unwatch(p->L) < 0 || ljinspect_unset_all(p->L) < 0) return 7;
+    const char *const engines[] = {"line", "trap", NULL};
+    for (int i = 0; i < 3 && only_engine == NULL; i++) {
+        if (ljinspect_set_engine(p->L, engines[i]) != 0) return 9;
+        id = ljinspect_set_hook(p->L, "races.lua", 6, 0, &f);
+        vm_check(p->L);
+        if (id <= 0 || hits != 2 * (i + 2) || ljinspect_unset_id(p->L, id) != 1) return 10;
+    }
     return 0;
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#endif
+#endif
+
 void fork_child(vm_place *p, dice *d, history *h) {
     unsigned with = throw_dice(d, 1 << 20);
+#ifdef ADDRESS_SANITIZER
+    /* Its malloc() does not let go of the locks that other threads held at fork(): tried with gcc 12, a child waits for ever. */
+    (void)p, (void)h, (void)with, (void)live_as_child;
+    return;
+#endif
     pid_t child = fork();
     CHECK(child >= 0, "fork: %s", strerror(errno));
     if (child == 0) {
         alarm(DEADLINE_S);
-        _exit(live_as_child(p, with, d));
+        _exit(live_as_child(p, with));
     }
     int status = 0;
     while (waitpid(child, &status, 0) < 0) CHECK(errno == EINTR, "waitpid: %s", strerror(errno));

@@ -21,8 +21,7 @@ const char *path_of(const char *name, unsigned number) {
 /* What a hooks file says; "%u" is the number of a line of the program that has code. */
 static const char *const contents[] = {
     "ljinspect.set_hook('races.lua', %u, nil, function() return false end)\n",
-    "for line = 1, 30 do ljinspect.set_hook('races.lua', line, nil, function(info) return info.vals.nothing ~= nil "
-    "end) end\n",
+    "for i = 1, 30 do ljinspect.set_hook('races.lua', i, nil, function(info) return not not info.vals.n end) end\n",
     "ljinspect.set_hook('races.lua', %u, nil, function() end)\n",
     "ljinspect.set_hook('races.lua', %u, nil, function() error 'on purpose' end)\n",
     "ljinspect.set_hook('races.lua', %u, nil, function() ljinspect.unset_all() return false end)\n",

@@ -76,7 +76,7 @@ void vm_converge(vm_place *p, unsigned round, history *h);
 
 /* ---- child.c ---- */
 
-/* fork(): the child uses the VM and others, and ends; what goes wrong there fails here. */
+/* fork(): the child uses the VM, and ends; what goes wrong there fails here. */
 void fork_child(vm_place *p, dice *d, history *h);
 
 /* ---- files.c: what changes outside ---- */

@@ -18,7 +18,7 @@ cd "$root" || exit 2
 
 flags="-std=gnu11 -O2 -g -Wall -Wextra -Wconversion -Wshadow -Werror -Isrc -Iinclude $CFLAGS_LUAJIT ${EXTRA_CFLAGS:-}"
 library=
-for source in src/engine_trap.c src/trap_*.c src/trap_*.S src/vm/*.c src/hooks.c src/ticks.c src/wake.c src/error.c \
+for source in src/engine_trap.c src/trap_*.c src/trap_*.S src/vm/*.c src/hooks.c src/ticks.c src/wake.c src/error.c src/own_threads.c \
     tests/trap/directed.c tests/trap/memory.c; do
     object=$OBJECTS/$(basename "$source").o
     case $source in src/*) library="$library $object" ;; esac
