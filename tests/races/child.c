@@ -65,7 +65,9 @@ void fork_child(vm_place *p, dice *d, history *h) {
     (void)p, (void)h, (void)with, (void)live_as_child;
     return;
 #endif
+    pthread_rwlock_wrlock(&in_lua);
     pid_t child = fork();
+    if (child != 0) pthread_rwlock_unlock(&in_lua);
     CHECK(child >= 0, "fork: %s", strerror(errno));
     if (child == 0) {
         alarm(DEADLINE_S);

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+pthread_rwlock_t in_lua = PTHREAD_RWLOCK_INITIALIZER;
 counts total;
 char directory[64];
 const char *only_engine;

@@ -59,6 +59,9 @@ typedef struct counts {
     atomic_ulong actions, vms, children, edits, applied, hits;
 } counts;
 
+/* Read: the thread runs Lua. Write: for the moment of fork() none does. LuaJIT throws through libgcc, whose lock a child would
+ * find held; the library's own threads go on. */
+extern pthread_rwlock_t in_lua;
 extern counts total;
 extern char directory[64];
 extern const char *only_engine; /* NULL: chosen by dice */

@@ -87,6 +87,7 @@ static int sleep_here(lua_State *L) {
 }
 
 void vm_open(vm_place *p, dice *d) {
+    pthread_rwlock_rdlock(&in_lua);
     lua_State *L = luaL_newstate();
     CHECK(L != NULL, "no VM");
     luaL_openlibs(L);
@@ -106,6 +107,7 @@ void vm_open(vm_place *p, dice *d) {
     p->L = L;
     p->watching = false;
     p->last_id = 0;
+    pthread_rwlock_unlock(&in_lua);
     atomic_fetch_add(&total.vms, 1);
 }
 
@@ -222,8 +224,9 @@ static void unwatch(vm_place *p, unsigned with) {
 static void poll(vm_place *p, unsigned with) {
     (void)with;
     int error = ljinspect_poll(p->L);
-    CHECK(error >= 0 || error == LJINSPECT_ERR_HOOKSFILE || error == LJINSPECT_ERR_SYSTEM, "poll: %s",
-          ljinspect_strerror(error));
+    CHECK(error >= 0 || error == LJINSPECT_ERR_HOOKSFILE || error == LJINSPECT_ERR_UNTRUSTED ||
+              error == LJINSPECT_ERR_SYSTEM,
+          "poll: %s", ljinspect_strerror(error));
 }
 
 void vm_converge(vm_place *p, unsigned round, history *h) {
@@ -328,8 +331,11 @@ void vm_act(vm_place *p, dice *d, history *h) {
     note_choice(h, actions[i].name, p->number, with);
     dice own = dice_of(with, at); /* as many throws whatever the VM's state is */
     if (p->L == NULL) vm_open(p, &own);
-    if (actions[i].act != NULL)
-        actions[i].act(p, with);
-    else
+    if (actions[i].act == NULL) {
         fork_child(p, &own, h);
+        return;
+    }
+    pthread_rwlock_rdlock(&in_lua);
+    actions[i].act(p, with);
+    pthread_rwlock_unlock(&in_lua);
 }
