@@ -58,7 +58,7 @@ void text_clean(char *text, const char *also) {
 void text_end_whole(char *text) {
     size_t len = strlen(text), n = 1;
     while (n < len && n < 4 && ((unsigned char)text[len - n] & 0xc0) == 0x80) n++;
-    if (n <= len && utf8((const unsigned char *)text + len - n) == 0) text[len - n] = '\0';
+    if (n <= len && utf8_len((const unsigned char *)text + len - n, n) == 0) text[len - n] = '\0';
 }
 
 const char *text_size(uint64_t bytes, char *out) {
