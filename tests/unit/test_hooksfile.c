@@ -329,8 +329,8 @@ static void a_directory_is_an_error(void **state) {
     assert_int_equal(hooks_set(f), 0);
 }
 
-/* The file goes between the look at the path and the open. */
-static const char *goes_at_open;
+/* The file goes between the look at the path and the open. The watcher's thread opens files, too. */
+static _Atomic(const char *) goes_at_open;
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...) {
@@ -338,7 +338,8 @@ int __wrap_open(const char *path, int flags, ...) {
     va_start(args, flags);
     int mode = (flags & O_CREAT) != 0 ? va_arg(args, int) : 0;
     va_end(args);
-    if (goes_at_open != NULL && strcmp(path, goes_at_open) == 0) unlink(path);
+    const char *goes = atomic_load(&goes_at_open);
+    if (goes != NULL && strcmp(path, goes) == 0) unlink(path);
     return __real_open(path, flags, mode);
 }
 
@@ -348,9 +349,9 @@ static void a_file_that_goes_while_it_is_opened_is_gone(void **state) {
     watch_file(f, f->file);
     assert_int_equal(hooks_set(f), 1);
     write_file(f->file, "require('ljinspect').set_hook('b.lua', 22, nil, function() return false end)\n");
-    goes_at_open = f->file;
+    atomic_store(&goes_at_open, f->file);
     assert_int_equal(ljinspect_poll(f->L), 1);
-    goes_at_open = NULL;
+    atomic_store(&goes_at_open, NULL);
     assert_int_equal(hooks_set(f), 0);
     assert_logged(&f->log, "is gone: 1 hook removed");
     assert_int_equal(f->log.at_level[LJINSPECT_ERROR], 0);

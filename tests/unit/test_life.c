@@ -608,7 +608,7 @@ static void a_child_process_finds_no_lock_held_by_another_thread(void **state) {
         pid_t child = fork();
         if (child == 0) {
             atomic_store(&hold_long, false);
-            alarm(DEADLINE_MS / 1000);
+            alarm((unsigned)DEADLINE_MS / 1000);
             _exit(begin_anew(L) ? 0 : 1);
         }
         assert_int_equal(child_status(child), 0);
