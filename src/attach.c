@@ -137,6 +137,7 @@ static int attach(lua_State *L) {
     a->result = ljinspect_get_status(L, &status);
     if (a->result != 0) return 0;
     a->result = set_breakpoints(L, a);
+    if (a->result == LJINSPECT_ERR_NOMEM) return 0; /* all is tried again */
     offer_modules(L);
     lua_settop(L, 0);
     if (a->options->breakpoints != NULL) breakpoint_open(L);

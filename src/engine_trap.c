@@ -92,14 +92,16 @@ typedef struct job {
     int rc;
 } job;
 
+static void watch_code(trap_engine *e, lua_State *L) {
+    e->watching_code = true; /* first, so that what an error leaves is undone */
+    trap_first_hook(e, L);
+    e->watch_complete = true;
+}
+
 static int arm_body(lua_State *L) {
     job *j = lua_touserdata(L, 1);
     luaL_checkstack(L, 10, "arm");
-    if (!j->e->watch_complete) {
-        j->e->watching_code = true; /* first, so that what an error leaves is undone */
-        trap_first_hook(j->e, L);
-        j->e->watch_complete = true;
-    }
+    if (!j->e->watch_complete) watch_code(j->e, L);
     j->rc = trap_search(j->e, L, j->keys, j->n, false);
     for (size_t i = 0; i < j->n; i++) {
         if (j->keys[i].returns) trap_calls_present(j->e, L);
@@ -115,6 +117,10 @@ static int refresh_body(lua_State *L) {
     if (j->e->n_keys == 0 && j->e->watching_code) {
         trap_last_hook(j->e, L);
         j->e->watching_code = j->e->watch_complete = false;
+        if (j->e->n_keys > 0) { /* a finalizer set a hook meanwhile */
+            watch_code(j->e, L);
+            return 0;
+        }
         bool due = j->e->flush_due;
         j->e->flush_due = true; /* unless the next ends well */
         if (trap_drop_given_up(j->e, L) == 0) j->e->flush_due = due;

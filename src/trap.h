@@ -295,6 +295,9 @@ void trap_calls_present(trap_engine *e, lua_State *L);
 void trap_step_finish(trap_engine *e);
 /* Abort a recording without disturbing the program's hooks. */
 void trap_abort_recording(trap_engine *e, lua_State *L);
+/* Where the host switched the JIT on again for a function with hooks, in C: keep it from being compiled; a recording that may
+ * have seen our opcode is aborted. */
+void trap_keep_off(trap_engine *e, lua_State *L, trap_proto *p);
 /* Make the state look as a C function called by the current instruction would see it, with `slots` of its frame in use
  * (lj_dispatch.c: lj_dispatch_ins); how many these are where the instruction takes its count from the one before. */
 void trap_sync_state(lua_State *L, const trap_regs *r, uint32_t slots);
@@ -386,6 +389,7 @@ bool trap_doomed_add(trap_doomed *d, const vm_trace *t); /* false when memory is
 /* Choose those that hold code of `protos` (or, if NULL, those with which LuaJIT gave up), or lead there. The collector
  * must not have run since they were added. */
 void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *protos, size_t n);
+bool trap_doomed_any(const trap_doomed *d); /* whether some must go */
 /* Drop them, or abort a recording. 0, or LJINSPECT_ERR_BUSY where LuaJIT forbids it now. */
 int trap_doomed_drop(trap_doomed *d, trap_engine *e, lua_State *L);
 void trap_doomed_free(trap_doomed *d);

@@ -143,19 +143,6 @@ static bool collect(void *object, void *arg) {
     return true;
 }
 
-/* Which traces hold code of functions that are not hooked yet? Entries of freed functions must be gone: they may have
- * the address of a new one, or places inside it. */
-static void choose_traces(search *s) {
-    size_t fresh = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        if (trap_find_proto(s->e, s->found[i]) != NULL) continue;
-        vm_proto *pt = s->found[i];
-        s->found[i] = s->found[fresh];
-        s->found[fresh++] = pt;
-    }
-    trap_doomed_choose(&s->traces, s->e->v.lay, s->found, fresh);
-}
-
 trap_proto *trap_enlist(trap_engine *e, lua_State *L, vm_proto *pt, bool *fresh) {
     trap_proto *p = trap_find_proto(e, pt);
     if (p != NULL && !trap_alive(e, L, p)) {
@@ -177,7 +164,12 @@ static int hook_found(trap_engine *e, lua_State *L, search *s) {
     for (size_t i = 0; i < s->n; i++) {
         if (trap_enlist(e, L, s->found[i], &fresh) == NULL) return LJINSPECT_ERR_NOMEM;
     }
-    int rc = fresh ? trap_doomed_drop(&s->traces, e, L) : 0;
+    for (size_t i = 0; i < s->n; i++) {
+        trap_proto *p = trap_find_proto(e, s->found[i]);
+        if (p != NULL) trap_keep_off(e, L, p);
+    }
+    bool compiled = s->n > 0 && e->v.lay->has_traces && trap_doomed_any(&s->traces);
+    int rc = fresh || compiled ? trap_doomed_drop(&s->traces, e, L) : 0;
     for (size_t i = 0; i < s->n && rc == 0; i++) {
         trap_proto *p = trap_find_proto(e, s->found[i]);
         if (p == NULL) continue; /* a finalizer unset its hooks meanwhile */
@@ -216,7 +208,9 @@ static int search_body(lua_State *L) {
         lua_settop(L, 1);
     }
     trap_drop_freed(e, L);
-    choose_traces(s);
+    /* Entries of freed functions are gone: they may have the address of a new one. A function that is hooked already may
+     * have been compiled meanwhile, where a host switched the JIT on for it in C. */
+    trap_doomed_choose(&s->traces, e->v.lay, s->found, s->n);
     for (size_t i = 0; i < s->n; i++) {
         vm_push_object(L, s->found[i], VM_TYPE_PROTO);
         lua_rawseti(L, 3, (int)i + 1);

@@ -47,6 +47,9 @@ static int grow_stack(lua_State *L) {
  */
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
     if (vm_stack_left(L) >= slots) return true;
+    /* At the header of a metamethod the top may be above the limit, in slots that LuaJIT keeps for that alone (lj_state.c:
+     * LJ_STACK_EXTRA): the header makes room. */
+    if (vm_stack_left(L) < 0) return false;
     if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + (ptrdiff_t)3 * TRAP_STACK >
         LUAI_MAXSTACK) {
         return false;
@@ -348,8 +351,7 @@ void trap_push_returns(engine *base, lua_State *L, int first, int n) {
 
 /* ---- Traps ------------------------------------------------------------------------------------------------------ */
 
-/* The program switched the JIT on again for a function with hooks; a recording may have seen our opcode. */
-static void keep_off(trap_engine *e, lua_State *L, trap_proto *p) {
+void trap_keep_off(trap_engine *e, lua_State *L, trap_proto *p) {
     const vm_layout *lay = e->v.lay;
     if (!lay->has_jit || (vm_u8(p->pt, VM_PT_FLAGS) & lay->flag_nojit) != 0) return;
     ((uint8_t *)p->pt)[VM_PT_FLAGS] |= lay->flag_nojit;
@@ -421,7 +423,7 @@ uintptr_t trap_enter(trap_regs *r) {
     uint8_t op = p != NULL ? p->opcode : VM_INS_OP(r->pc[-1]);
     uintptr_t go_on = 0;
     if (p != NULL && !second_time(e, L, r)) {
-        keep_off(e, L, p->proto);
+        trap_keep_off(e, L, p->proto);
         if (!report_all(e, L, r, &p)) {
             free(e);
             r->base = vm_base(L);

@@ -106,11 +106,15 @@ void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *p
     free(doomed);
 }
 
-int trap_doomed_drop(trap_doomed *d, trap_engine *e, lua_State *L) {
+bool trap_doomed_any(const trap_doomed *d) {
     bool any = d->all;
     for (size_t i = 0; i < d->n && !any; i++) any = d->traces[i].doomed;
+    return any;
+}
+
+int trap_doomed_drop(trap_doomed *d, trap_engine *e, lua_State *L) {
     if (!e->v.lay->has_jit) return 0;
-    if (!any && (vm_u8(e->v.g, e->v.lay->g_dispatchmode) & VM_MODE_REC) == 0) return 0;
+    if (!trap_doomed_any(d) && (vm_u8(e->v.g, e->v.lay->g_dispatchmode) & VM_MODE_REC) == 0) return 0;
     if (!may_drop(e, L)) return LJINSPECT_ERR_BUSY;
     if (d->all) {
         luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);

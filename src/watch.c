@@ -60,6 +60,8 @@
 #define SEEN_WRITTEN 4u /* there is something to report, even if stat should not tell */
 #define SEEN_MOVED 8u   /* watches may have gone or may lie on other directories than they should */
 
+#define KIND_SIZE 64
+
 struct watcher {
     /* Set before the thread starts. */
     char *path;
@@ -76,11 +78,13 @@ struct watcher {
     atomic_bool stopping;
     atomic_bool waiting; /* a report waits to be taken */
     atomic_uint reports;
-    atomic_int error;   /* why inotify is not used for all, or 0 */
-    atomic_int stop_fd; /* -1 when the host has closed it behind our back */
+    atomic_int error;          /* why inotify is not used for all, or 0 */
+    atomic_int stop_fd;        /* -1 when the host has closed it behind our back */
+    char stop_kind[KIND_SIZE]; /* set before the thread starts */
 
     /* The thread's. */
-    int inotify_fd;    /* -1 when polling */
+    int inotify_fd; /* -1 when polling */
+    char inotify_kind[KIND_SIZE];
     watch_state known; /* the last one reported, or the one at the start */
     bool written;      /* SEEN_WRITTEN, not reported yet */
     int64_t report_at; /* when a change that settles is reported, 0 for none; all times in ms, monotonic */
@@ -105,23 +109,23 @@ static bool is_forked(const watcher *w) {
     return w->pid != getpid() || (w->parent != NULL && *w->parent == 0);
 }
 
-/* A host may close all descriptors that it does not know, and then the numbers are those of its own files: what it has there
- * must not be read, written or closed. False when the descriptor is known to be another file; `kind` is what /proc says of
- * ours. */
-static bool may_be_ours(int fd, const char *kind) {
+/* What /proc says of a descriptor; kernels differ in it. Empty where it says nothing. */
+static void read_kind(int fd, char kind[KIND_SIZE]) {
     char path[64];
-    char target[64];
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    ssize_t got = readlink(path, target, sizeof(target) - 1);
-    if (got < 0) {
-        return true; /* no /proc; or nothing is open there, and using it fails */
-    }
-    target[got] = '\0';
-    return strcmp(target, kind) == 0;
+    ssize_t got = readlink(path, kind, KIND_SIZE - 1);
+    kind[got > 0 ? got : 0] = '\0';
 }
 
-#define INOTIFY_KIND "anon_inode:inotify"
-#define STOP_KIND "anon_inode:[eventfd]"
+/* A host may close all descriptors that it does not know, and then the numbers are those of its own files: what it has there
+ * must not be read, written or closed. False when the descriptor is known to be another file; `kind` is what /proc said of
+ * ours when it was made. */
+static bool may_be_ours(int fd, const char *kind) {
+    char now[KIND_SIZE];
+    read_kind(fd, now);
+    /* No /proc; or nothing is open there, and using it fails. */
+    return now[0] == '\0' || kind[0] == '\0' || strcmp(now, kind) == 0;
+}
 
 static void close_ours(int fd, const char *kind) {
     if (fd >= 0 && may_be_ours(fd, kind)) {
@@ -150,6 +154,8 @@ static bool has_inotify(watcher *w, bool try_again) {
         w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (w->inotify_fd < 0) {
             set_error(w, errno);
+        } else {
+            read_kind(w->inotify_fd, w->inotify_kind);
         }
     }
     return w->inotify_fd >= 0;
@@ -264,7 +270,7 @@ static unsigned read_events(watcher *w) {
     unsigned seen = 0;
 
     for (int i = 0; i < READS_AT_ONCE; i++) {
-        if (!may_be_ours(w->inotify_fd, INOTIFY_KIND)) {
+        if (!may_be_ours(w->inotify_fd, w->inotify_kind)) {
             give_up_inotify(w, EBADF);
             return SEEN_NOW;
         }
@@ -369,7 +375,7 @@ static void *watch_run(void *arg) {
         if (look) {
             int stop_fd = atomic_load(&w->stop_fd);
             w->look_at = now + w->delay_ms;
-            if (stop_fd >= 0 && !may_be_ours(stop_fd, STOP_KIND)) {
+            if (stop_fd >= 0 && !may_be_ours(stop_fd, w->stop_kind)) {
                 atomic_store(&w->stop_fd, -1);
             }
         }
@@ -481,6 +487,7 @@ int watch_start(const watch_options *options, watcher **out) {
         error = -errno;
         goto fail_stop_fd;
     }
+    read_kind(stop_fd, w->stop_kind);
     atomic_store(&w->stop_fd, stop_fd);
     mark_parent(w);
     w->look_at = now_ms() + w->delay_ms;
@@ -495,8 +502,8 @@ int watch_start(const watch_options *options, watcher **out) {
 
 fail_thread:
     unmark_parent(w);
-    close_ours(w->inotify_fd, INOTIFY_KIND);
-    close_ours(stop_fd, STOP_KIND);
+    close_ours(w->inotify_fd, w->inotify_kind);
+    close_ours(stop_fd, w->stop_kind);
 fail_stop_fd:
     free(w->path);
 fail_path:
@@ -513,13 +520,13 @@ void watch_stop(watcher *w) {
         uint64_t one = 1;
         int stop_fd = atomic_load(&w->stop_fd);
         atomic_store(&w->stopping, true);
-        if (stop_fd >= 0 && may_be_ours(stop_fd, STOP_KIND)) {
+        if (stop_fd >= 0 && may_be_ours(stop_fd, w->stop_kind)) {
             (void)!write(stop_fd, &one, sizeof(one));
         }
         (void)pthread_join(w->thread, NULL);
         /* A child that still has the descriptor would keep the watches alive. A child itself must not do this: they
          * belong to the queue that it shares with its parent. */
-        bool ours = w->inotify_fd >= 0 && may_be_ours(w->inotify_fd, INOTIFY_KIND);
+        bool ours = w->inotify_fd >= 0 && may_be_ours(w->inotify_fd, w->inotify_kind);
         for (size_t i = 0; ours && i < w->plan->node_count; i++) {
             if (w->plan->nodes[i].wd >= 0) {
                 (void)inotify_rm_watch(w->inotify_fd, w->plan->nodes[i].wd);
@@ -527,8 +534,8 @@ void watch_stop(watcher *w) {
         }
     }
     unmark_parent(w);
-    close_ours(w->inotify_fd, INOTIFY_KIND);
-    close_ours(atomic_load(&w->stop_fd), STOP_KIND);
+    close_ours(w->inotify_fd, w->inotify_kind);
+    close_ours(atomic_load(&w->stop_fd), w->stop_kind);
     free(w->path);
     free(w);
 }

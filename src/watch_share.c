@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "own_threads.h"
+
 typedef struct hub {
     watcher *watcher;
     char *path;
@@ -126,6 +128,8 @@ int watch_share_start(const watch_options *options, bool lasting, watch_share **
     *out = NULL;
     if (options->path == NULL) return -EINVAL;
     if (pthread_once(&once, register_fork) != 0 || !fork_safe) return -ENOMEM;
+    (void)
+        own_threads_prepare(); /* registers a handler of fork(), which must not be done under a lock that another takes */
     watch_share *s = calloc(1, sizeof *s);
     if (s == NULL) return -ENOMEM;
     s->wake = options->wake;
