@@ -604,6 +604,48 @@ function tests.a_branch_that_is_not_recorded_is_right_after_jit_on()
   off "branch"
 end
 
+function tests.a_further_hook_finds_what_a_host_had_compiled_in_c()
+  if not jit_on then return end
+  local function leaf(x)
+    if x == nil then
+      x = 0 --@hostbranch
+    end
+    x = x + 1 --@hostleaf
+    return x
+  end
+  local function own(rare)
+    local s = 0
+    if rare then
+      s = s + 1 --@hostrare
+    end
+    for i = 1, 1000 do
+      s = s + i --@hostloop
+    end
+    return s
+  end
+  local function loop(n)
+    local s = 0
+    for i = 1, n do s = s + leaf(i) end
+    return s
+  end
+  armed "hostbranch"
+  armed "hostrare"
+  assert(jit_on_by_host(leaf) and jit_on_by_host(own))
+  loop(1000)
+  for _ = 1, 100 do own(false) end
+  armed "hostleaf"
+  armed "hostloop"
+  equal(loop(1000), 501500, "result")
+  equal(count "hostleaf", 1000, "hits in what was inlined")
+  for _ = 1, 10 do equal(own(false), 500500, "result") end
+  equal(count "hostloop", 10000, "hits in a loop of its own")
+  leaf(nil)
+  own(true)
+  equal(count "hostbranch", 1, "hits of the first hook")
+  equal(count "hostrare", 1, "hits of the first hook")
+  for _, mark in ipairs { "hostbranch", "hostrare", "hostleaf", "hostloop" } do off(mark) end
+end
+
 function tests.event_handlers_of_the_program()
   local bc, traces = 0, 0
   local function on_bc() bc = bc + 1 end
