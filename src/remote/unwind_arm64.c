@@ -269,11 +269,11 @@ static bool read_entry(target *t, uint64_t at, uint64_t ip, program *p) {
 
 /* ---- A step ---- */
 
-bool remote_unwind_arm64(target *t, target_regs *r) {
+bool remote_unwind_arm64(target *t, target_regs *r, bool called) {
     program p;
     uint64_t word;
-    const uint64_t hdr = find_header(t, r->ip);
-    if (hdr == 0 || !read_entry(t, find_entry(t, hdr, r->ip), r->ip, &p) || p.now.no_return) return false;
+    const uint64_t ip = r->ip - called, hdr = find_header(t, ip);
+    if (hdr == 0 || !read_entry(t, find_entry(t, hdr, ip), ip, &p) || p.now.no_return) return false;
     if (p.now.cfa_reg != SP && p.now.cfa_reg != FP) return false;
     const uint64_t cfa = (p.now.cfa_reg == SP ? r->sp : r->fp) + (uint64_t)p.now.cfa_offset;
     if (cfa < r->sp || cfa % 16 != 0) return false;
