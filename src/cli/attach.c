@@ -48,6 +48,7 @@ int attach_core(const char *core, const char *exe, target **t) {
     *t = target_open_core(core, exe, &error);
     if (error == TARGET_OK) return 0;
     if (error == TARGET_BAD_FILE) return cli_fail(CLI_FAILED, "%s is no core file of an x86-64 or arm64 process", core);
+    if (error == TARGET_FOREIGN) return cli_fail(CLI_FAILED, "%s is for another kind of processor than %s", exe, core);
     return cli_fail(CLI_FAILED, "%s: %s", core, strerror(error == TARGET_NO_MEMORY ? ENOMEM : errno));
 }
 
