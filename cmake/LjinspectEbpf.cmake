@@ -52,5 +52,6 @@ if(LJINSPECT_EBPF_HERE)
                        COMMAND ${CMAKE_COMMAND} -DFROM=${STILL_OBJECT} -DTO=${STILL_PROGRAM} -DNAME=STILL_PROGRAM -P
                                cmake/embed.cmake
                        WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-                       DEPENDS src/bpf/still.bpf.c src/bpf/still.h src/vm/vm_offsets.h cmake/embed.cmake)
+                       DEPENDS src/bpf/still.bpf.c src/bpf/still.h src/vm/vm_offsets.h src/vm/vm_x64.h src/vm/vm_arm64.h
+                               cmake/embed.cmake)
 endif()

@@ -45,6 +45,7 @@ own() {
 echo "Unpacking Debian's arm64 packages into $arm64 (nothing is installed): $trees"
 # A source of other packages may not have this architecture and fail; what counts is whether ours come.
 own apt-get update || true
+case $trees in root*) rm -f "$arm64/done" ;; esac # until all of it is there again
 for tree in $trees; do
     case $tree in
     root) packages=$root ;;

@@ -31,7 +31,7 @@ int attach_process(pid_t pid, target **t) {
     case TARGET_OK: return 0;
     case TARGET_NO_PROCESS: return cli_fail(ATTACH_NO_PROCESS, "there is no process %d", (int)pid);
     case TARGET_FOREIGN:
-        return cli_fail(CLI_FAILED, "process %d runs a program for another kind of processor", (int)pid);
+        return cli_fail(ATTACH_NO_LUAJIT, "process %d runs a program for another kind of processor", (int)pid);
     case TARGET_NO_PERMISSION:
         cli_fail(0, "process %d may not be read", (int)pid);
         fputs("Run ljinspect as root, or with CAP_SYS_PTRACE (sudo setcap cap_sys_ptrace+ep ljinspect);\n"
@@ -48,6 +48,7 @@ int attach_core(const char *core, const char *exe, target **t) {
     *t = target_open_core(core, exe, &error);
     if (error == TARGET_OK) return 0;
     if (error == TARGET_BAD_FILE) return cli_fail(CLI_FAILED, "%s is no core file of an x86-64 or arm64 process", core);
+    if (error == TARGET_FOREIGN) return cli_fail(CLI_FAILED, "%s is for another kind of processor than %s", exe, core);
     return cli_fail(CLI_FAILED, "%s: %s", core, strerror(error == TARGET_NO_MEMORY ? ENOMEM : errno));
 }
 

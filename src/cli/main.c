@@ -1,9 +1,9 @@
 /* The ljinspect command. */
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../include/ljinspect.h"
@@ -27,11 +27,16 @@ static const struct {
 enum { N_COMMANDS = sizeof COMMANDS / sizeof COMMANDS[0] };
 
 static void say(const char *format, va_list args) {
-    char text[2 * PATH_MAX];
-    vsnprintf(text, sizeof text, format, args);
+    char cut[1024], *whole; /* the one where there is no memory for the other */
+    va_list again;
+    va_copy(again, args);
+    if (vasprintf(&whole, format, args) < 0) whole = NULL;
+    if (whole == NULL) vsnprintf(cut, sizeof cut, format, again);
+    va_end(again);
     fputs("ljinspect: ", stderr);
-    text_print(stderr, text);
+    text_print(stderr, whole != NULL ? whole : cut);
     fputc('\n', stderr);
+    free(whole);
 }
 
 void cli_say(const char *format, ...) {

@@ -25,8 +25,9 @@ typedef struct remote_cpu {
     bool (*stored_pc)(target *t, uint64_t ip);
     remote_called (*after_call)(target *t, uint64_t ip);
     /* From C code up to what called it, as its registers were then; as many as are known. False where that is not known.
+     * `called`: ip is where a call will return to, which may be another function's when this one's last instruction calls.
      * NULL: return addresses lie where they are looked for. */
-    bool (*unwind)(target *t, target_regs *regs);
+    bool (*unwind)(target *t, target_regs *regs, bool called);
 } remote_cpu;
 
 extern const remote_cpu REMOTE_CPU_X64, REMOTE_CPU_ARM64;
@@ -41,6 +42,6 @@ static inline uint64_t remote_vm_register(const target *t, const remote_vm *vm) 
 }
 
 /* One C function up on arm64, by what the program's files say for exceptions (unwind_arm64.c). */
-bool remote_unwind_arm64(target *t, target_regs *regs);
+bool remote_unwind_arm64(target *t, target_regs *regs, bool called);
 
 #endif

@@ -21,7 +21,7 @@ typedef enum target_error {
     TARGET_NO_PERMISSION,
     TARGET_NO_MEMORY, /* ours */
     TARGET_BAD_FILE,  /* no core file, or of a processor that is not known */
-    TARGET_FOREIGN,   /* a process of another kind of processor than ours */
+    TARGET_FOREIGN,   /* a process of another kind of processor than ours; of a core, `exe` */
     TARGET_FAILED     /* see errno */
 } target_error;
 

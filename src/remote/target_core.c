@@ -36,6 +36,7 @@ typedef struct core_thread {
 
 typedef struct core {
     int fd;
+    unsigned machine; /* e_machine, of elf.h */
     uint64_t size;
     segment *segments; /* ascending, none overlap */
     size_t n_segments;
@@ -131,11 +132,8 @@ static void add_thread(core *c, target_cpu cpu, const char *note, size_t size) {
     c->threads[c->n_threads++] = thread;
 }
 
-/* The file of a mapping: `exe` where its name ends like that, else the one the core names. A core may name anything, a
- * device whose opening has consequences included: what it is is seen before it is opened. */
-static int open_mapped(const char *name, const char *exe) {
-    const char *last = strrchr(name, '/'), *exe_last = exe != NULL ? strrchr(exe, '/') : NULL;
-    if (exe != NULL && strcmp(last != NULL ? last + 1 : name, exe_last != NULL ? exe_last + 1 : exe) == 0) name = exe;
+/* A core may name anything, a device whose opening has consequences included: what it is is seen before it is opened. */
+static int open_plain(const char *name) {
     struct stat st;
     char itself[32];
     int fd = -1, place = open(name, O_PATH | O_CLOEXEC);
@@ -146,6 +144,32 @@ static int open_mapped(const char *name, const char *exe) {
     }
     close(place);
     return fd;
+}
+
+/* A program or library for another kind of processor is not what the process had, though it lies where that lay. */
+static int open_ours(const core *c, const char *name, bool *foreign) {
+    Elf64_Ehdr head;
+    int fd = open_plain(name);
+    *foreign = fd >= 0 && pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head &&
+               memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_machine != c->machine;
+    if (!*foreign) return fd;
+    close(fd);
+    return -1;
+}
+
+/* The file of a mapping: `exe` where its name ends like that, else the one the core names. */
+static int open_mapped(const core *c, const char *name, const char *exe) {
+    const char *last = strrchr(name, '/'), *exe_last = exe != NULL ? strrchr(exe, '/') : NULL;
+    bool foreign;
+    if (exe != NULL && strcmp(last != NULL ? last + 1 : name, exe_last != NULL ? exe_last + 1 : exe) == 0) name = exe;
+    return open_ours(c, name, &foreign);
+}
+
+static bool exe_is_foreign(const core *c, const char *exe) {
+    bool foreign;
+    int fd = open_ours(c, exe, &foreign);
+    if (fd >= 0) close(fd);
+    return foreign;
 }
 
 /* NT_FILE: count, page size; start, end and page of each; then the names, each with its zero. */
@@ -165,7 +189,7 @@ static void add_files(core *c, const char *note, size_t size, const char *exe) {
         if (len == (size_t)(end - name)) break;
         memcpy(entry, note + sizeof head + i * sizeof entry, sizeof entry);
         bool again = i > 0 && strcmp(name, previous_name) == 0;
-        if (!again) previous = open_mapped(name, exe);
+        if (!again) previous = open_mapped(c, name, exe);
         c->files[c->n_files++] = (mapped_file){entry[0], entry[1], entry[2] * head[1], previous, !again};
         previous_name = name;
         name += len + 1;
@@ -275,7 +299,7 @@ static bool add_program(core *c, const char *exe) {
     Elf64_Ehdr head;
     Elf64_Phdr h[SEGMENTS];
     uint64_t first = UINT64_MAX;
-    int fd = open_mapped(exe, NULL);
+    int fd = open_mapped(c, exe, NULL);
     if (fd < 0) return true;
     bool ok = pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
               head.e_ident[EI_CLASS] == ELFCLASS64 && head.e_phentsize == sizeof h[0] && head.e_phnum <= SEGMENTS;
@@ -307,6 +331,8 @@ static target_error read_core(target *t, const char *exe) {
     if (head.e_type != ET_CORE || head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phnum == 0) return TARGET_BAD_FILE;
     if (head.e_machine != EM_X86_64 && head.e_machine != EM_AARCH64) return TARGET_BAD_FILE;
     t->cpu = head.e_machine == EM_X86_64 ? CPU_X64 : CPU_ARM64;
+    c->machine = head.e_machine;
+    if (exe != NULL && exe_is_foreign(c, exe)) return TARGET_FOREIGN;
     Elf64_Phdr *headers = calloc(head.e_phnum, sizeof *headers);
     if (headers == NULL) return TARGET_NO_MEMORY;
     target_error error = TARGET_NO_MEMORY;

@@ -10,6 +10,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -355,17 +356,24 @@ static target_error try_reading(target *t) {
     return TARGET_FAILED;
 }
 
-/* Whether the program is one for another kind of processor, as a 32-bit one is. A program that cannot be read may be. */
-static bool is_foreign(pid_t pid) {
+/* Whether the program is one for another kind of processor, as a 32-bit one is. Its memory says so, where its file begins:
+ * the file itself may lie on a disk that does not answer. Where that is not mapped, it is taken for one of ours. */
+static bool is_foreign(target *t) {
     const unsigned machine = TARGET_CPU_HERE == CPU_X64 ? EM_X86_64 : EM_AARCH64;
-    char path[32];
-    Elf64_Ehdr head;
-    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    bool elf = read(fd, &head, sizeof head) == (ssize_t)sizeof head && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
-    close(fd);
-    return elf && (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_machine != machine);
+    char link[32], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/%d/exe", (int)t->pid);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    if (n <= 0) return false;
+    path[n] = '\0';
+    for (size_t i = 0; i < t->n_maps; i++) {
+        const target_map *m = &t->maps[i];
+        Elf64_Ehdr head;
+        if (m->offset != 0 || strcmp(m->path, path) != 0) continue;
+        return live_read(t, m->start, &head, sizeof head) == sizeof head &&
+               memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
+               (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_machine != machine);
+    }
+    return false;
 }
 
 static size_t page_size(void) {
@@ -387,7 +395,8 @@ target *target_open(pid_t pid, target_error *error) {
         prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* short sleeps while a thread stands are to be short */
         errno = 0;
         if (live_remap(t)) {
-            *error = is_foreign(pid) ? TARGET_FOREIGN : try_reading(t);
+            *error = try_reading(t);
+            if (*error == TARGET_OK && is_foreign(t)) *error = TARGET_FOREIGN;
         } else {
             *error = errno == ENOENT || errno == ESRCH   ? TARGET_NO_PROCESS
                      : errno == EACCES || errno == EPERM ? TARGET_NO_PERMISSION

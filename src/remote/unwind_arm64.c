@@ -132,6 +132,11 @@ static bool set_register(row *r, uint64_t number, bool saved, int64_t at) {
     return true;
 }
 
+/* So many units. What is made up may overflow. */
+static int64_t in_units(const program *p, uint64_t n) {
+    return (int64_t)(n * (uint64_t)p->data_unit);
+}
+
 /* One instruction. False where it is not understood. */
 static bool step(program *p, bytes *b) {
     enum { NOP, SET_LOC, ADVANCE1, ADVANCE2, ADVANCE4, OFFSET_EXT, RESTORE_EXT, UNDEFINED, SAME, REGISTER };
@@ -141,7 +146,7 @@ static bool step(program *p, bytes *b) {
     row *r = &p->now;
     switch (code >> 6) {
     case ADVANCE: p->place += low * p->code_unit; return true;
-    case OFFSET: return set_register(r, low, true, (int64_t)take_unsigned(b) * p->data_unit);
+    case OFFSET: return set_register(r, low, true, in_units(p, take_unsigned(b)));
     case RESTORE: return low >= REGS || set_register(r, low, p->initial.saved[low], p->initial.at[low]);
     default: break;
     }
@@ -150,10 +155,10 @@ static bool step(program *p, bytes *b) {
     case ADVANCE1: p->place += take(b, 1) * p->code_unit; return true;
     case ADVANCE2: p->place += take(b, 2) * p->code_unit; return true;
     case ADVANCE4: p->place += take(b, 4) * p->code_unit; return true;
-    case OFFSET_EXT:
+    case OFFSET_EXT: number = take_unsigned(b); return set_register(r, number, true, in_units(p, take_unsigned(b)));
+    case OFFSET_SIGNED:
         number = take_unsigned(b);
-        return set_register(r, number, true, (int64_t)take_unsigned(b) * p->data_unit);
-    case OFFSET_SIGNED: number = take_unsigned(b); return set_register(r, number, true, take_signed(b) * p->data_unit);
+        return set_register(r, number, true, in_units(p, (uint64_t)take_signed(b)));
     case RESTORE_EXT:
         number = take_unsigned(b);
         return number >= REGS || set_register(r, number, p->initial.saved[number], p->initial.at[number]);
@@ -176,11 +181,11 @@ static bool step(program *p, bytes *b) {
         return true;
     case DEF_CFA_SIGNED:
         r->cfa_reg = (unsigned)take_unsigned(b);
-        r->cfa_offset = take_signed(b) * p->data_unit;
+        r->cfa_offset = in_units(p, (uint64_t)take_signed(b));
         return true;
     case DEF_CFA_REG: r->cfa_reg = (unsigned)take_unsigned(b); return true;
     case DEF_CFA_OFFSET: r->cfa_offset = (int64_t)take_unsigned(b); return true;
-    case DEF_CFA_OFFSET_SIGNED: r->cfa_offset = take_signed(b) * p->data_unit; return true;
+    case DEF_CFA_OFFSET_SIGNED: r->cfa_offset = in_units(p, (uint64_t)take_signed(b)); return true;
     case ARGS_SIZE: take_unsigned(b); return true;
     case SIGNS: return true; /* whether the return address is signed: signatures are cut off in any case */
     default: return false;
@@ -264,11 +269,11 @@ static bool read_entry(target *t, uint64_t at, uint64_t ip, program *p) {
 
 /* ---- A step ---- */
 
-bool remote_unwind_arm64(target *t, target_regs *r) {
+bool remote_unwind_arm64(target *t, target_regs *r, bool called) {
     program p;
     uint64_t word;
-    const uint64_t hdr = find_header(t, r->ip);
-    if (hdr == 0 || !read_entry(t, find_entry(t, hdr, r->ip), r->ip, &p) || p.now.no_return) return false;
+    const uint64_t ip = r->ip - called, hdr = find_header(t, ip);
+    if (hdr == 0 || !read_entry(t, find_entry(t, hdr, ip), ip, &p) || p.now.no_return) return false;
     if (p.now.cfa_reg != SP && p.now.cfa_reg != FP) return false;
     const uint64_t cfa = (p.now.cfa_reg == SP ? r->sp : r->fp) + (uint64_t)p.now.cfa_offset;
     if (cfa < r->sp || cfa % 16 != 0) return false;

@@ -134,7 +134,7 @@ static bool find_caller(target *t, const remote_vm *vm, target_regs *r) {
         const target_map *m = target_map_at(t, r->ip);
         if (m == NULL) return false;
         if (m->path[0] == '\0') return m->executable;
-        if (!remote_cpu_of(t)->unwind(t, r)) return false;
+        if (!remote_cpu_of(t)->unwind(t, r, i > 0)) return false;
     }
     return false;
 }

@@ -46,6 +46,20 @@ pkill -KILL -P "$outer"
 sleep 60 &
 started+=($!)
 check "no LuaJIT anywhere" status 5 "$ljinspect" record --children -d 0.2 -o "$work/none" $!
+# A child that is a 32-bit program is one without LuaJIT.
+printf '%s\n' '.globl _start' '_start: mov $29, %eax' 'int $0x80' 'jmp _start' >narrow.s # pause()
+if cc -m32 -nostdlib -static narrow.s -o narrow 2>/dev/null && { timeout 0.2 ./narrow; [ $? -eq 124 ]; }; then
+    bash -c "luajit family.lua middle \"$work\" & ./narrow & wait" & outer=$!
+    started+=($outer)
+    sleep 1
+    check "a 32-bit child" status 0 "$ljinspect" record --children -b ptrace -d 1 -o "$work/narrow.folded" $outer
+    check "counts as one without LuaJIT" contains "$output" "3 processes, of which 1 have LuaJIT"
+    check "by itself" status 5 "$ljinspect" stack "$(pgrep -P "$outer" -x narrow)"
+    check "is named" contains "$output" "another kind of processor"
+    pkill -KILL -P "$outer"
+else
+    echo "# no 32-bit program can be built and run here: not tried"
+fi
 check "no such process" status 3 "$ljinspect" record --children -d 0.2 -o "$work/none" 4194303
 
 "$ljinspect" record --children -o "$work/interrupted.folded" "$pid" 2>"$work/said" &

@@ -22,6 +22,8 @@ head -c 100000 "$work/core.wait" >"$work/short"
 check "a core that was cut short has no VM any more" status 5 "$ljinspect" stack --core="$work/short"
 check "a file that is no core" status 1 "$ljinspect" stack --core="$0"
 check "a core that is not there" status 1 "$ljinspect" stack --core="$work/none"
+check "a name that is too long" status 1 "$ljinspect" stack --core="$(printf "%09000d" 0)"
+check "is said, with the reason behind it" contains "$output" ": File name too long"
 for how in wait spin; do
     check "damaged cores ($how)" "$LJINSPECT_BUILD/tests/fuzz_core" "$work/core.$how" "${LJINSPECT_FUZZ_ROUNDS:-300}" 1
 done

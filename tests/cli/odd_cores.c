@@ -135,6 +135,29 @@ static void what_is_no_file_is_not_opened(void) {
     close(watch);
 }
 
+static void another_processors_file(void) {
+    enum { OURS = TARGET_CPU_HERE == CPU_ARM64 ? EM_AARCH64 : EM_X86_64, OTHER = EM_RISCV };
+    for (int foreign = 0; foreign < 2; foreign++) {
+        Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                           .e_machine = foreign ? OTHER : OURS};
+        target_error error;
+        int fd = open(named, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        put(fd, &head, sizeof head);
+        close(fd);
+        write_core(1, 1, named);
+        target *t = target_open_core(core, NULL, &error);
+        check(foreign ? "a named file of another processor's is not read"
+                      : "a named file of the core's processor is read",
+              t != NULL && holds(t, UINT64_C(0x7f0000000000), ELFMAG0) == !foreign);
+        target_close(t);
+        t = target_open_core(core, named, &error);
+        check(foreign ? "... and as the program it is refused" : "... and as the program, too",
+              foreign ? t == NULL && error == TARGET_FOREIGN
+                      : t != NULL && holds(t, UINT64_C(0x7f0000000000), ELFMAG0));
+        target_close(t);
+    }
+}
+
 static void shorter_meanwhile(void) {
     target_error error;
     write_core(16, 1, "/nonexistent");
@@ -150,6 +173,7 @@ int main(void) {
     many_segments();
     what_is_no_file_is_not_opened();
     unlink(named);
+    another_processors_file();
     many_files();
     shorter_meanwhile();
     unlink(core);
