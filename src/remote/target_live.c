@@ -359,7 +359,8 @@ static target_error try_reading(target *t) {
 /* Whether the program is one for another kind of processor, as a 32-bit one is. Its memory says so, where its file begins:
  * the file itself may lie on a disk that does not answer. Where that is not mapped, it is taken for one of ours. */
 static bool is_foreign(target *t) {
-    const unsigned machine = TARGET_CPU_HERE == CPU_X64 ? EM_X86_64 : EM_AARCH64;
+    const target_cpu here = TARGET_CPU_HERE;
+    const unsigned machine = here == CPU_X64 ? EM_X86_64 : EM_AARCH64;
     char link[32], path[PATH_MAX];
     snprintf(link, sizeof link, "/proc/%d/exe", (int)t->pid);
     ssize_t n = readlink(link, path, sizeof path - 1);
