@@ -30,9 +30,9 @@ static void say(const char *format, va_list args) {
     char cut[1024], *whole; /* the one where there is no memory for the other */
     va_list again;
     va_copy(again, args);
-    if (vasprintf(&whole, format, args) < 0) whole = NULL;
-    if (whole == NULL) vsnprintf(cut, sizeof cut, format, again);
+    if (vasprintf(&whole, format, again) < 0) whole = NULL;
     va_end(again);
+    if (whole == NULL) vsnprintf(cut, sizeof cut, format, args);
     fputs("ljinspect: ", stderr);
     text_print(stderr, whole != NULL ? whole : cut);
     fputc('\n', stderr);

@@ -105,7 +105,7 @@ static bool is_foreign(target *t, uint64_t code) {
     size_t n;
     const target_map *maps = target_maps(t, &n);
     Elf64_Ehdr head;
-    for (size_t i = 0; m != NULL && i < n; i++) {
+    for (size_t i = 0; m != NULL && m->path[0] != '\0' && i < n; i++) {
         if (strcmp(maps[i].path, m->path) != 0) continue;
         const unsigned machine = target_cpu_of(t) == CPU_ARM64 ? EM_AARCH64 : EM_X86_64;
         return target_read(t, maps[i].start, &head, sizeof head) && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
@@ -127,6 +127,8 @@ static bool find_dispatch(target *t, remote_vm *vm) {
     vm->dispatch = vm->g + 8 * at;
     vm->n_dispatch = (unsigned)run;
     vm->n_dynamic = (unsigned)run - vm->n_ops;
+    /* Some emulators let what they run stay executable. */
+    if (!target_is_core(t) && is_foreign(t, words[at + vm->n_dynamic])) return false;
     find_code(t, vm, words + at);
     return true;
 }

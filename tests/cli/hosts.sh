@@ -34,4 +34,14 @@ check "and it is compiled" contains "$output" "thread5:5: in function 'naps' [tr
 check "a profile has the one that runs" "$ljinspect" record -d 1 -o "$work/host.folded" "$pid"
 check "and only that" same "main@thread1;spins@thread1:2;loop@thread1:1;thread1:1" \
     "$(sed 's/ [0-9]*$//' "$work/host.folded" | sort -u)"
+# As some emulators have it: what runs may be executed, and comes from a file for another kind of processor.
+start "$LJINSPECT_BUILD/tests/cli_host"
+wait_for . || exit 1
+begin=$(awk '$6 ~ /\/libluajit[^/]*$/ && $3 == "00000000" { sub(/-.*/, "", $1); print $1; exit }' "/proc/$pid/maps")
+if printf '\xf3\0' 2>/dev/null | dd of="/proc/$pid/mem" bs=1 seek=$((0x$begin + 18)) conv=notrunc status=none 2>/dev/null; then
+    check "an emulated LuaJIT that may be executed is refused" status 6 "$ljinspect" stack "$pid"
+    check "with the reason" contains "$output" "an emulator runs a LuaJIT there"
+else
+    echo "# the kernel does not let memory be written: not tried"
+fi
 finished
