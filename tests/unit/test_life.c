@@ -596,13 +596,18 @@ static void *begin_often(void *arg) {
 /* VMs themselves are neither opened nor closed meanwhile: LuaJIT registers each with libgcc, whose lock a child may find held. */
 static void a_child_process_finds_no_lock_held_by_another_thread(void **state) {
     (void)state;
+#ifdef ADDRESS_SANITIZER
+    print_message("SKIPPED: the address sanitizer's malloc() may leave a child a lock that another thread holds\n");
+    skip();
+#endif
     atomic_bool stop = false;
     pthread_t other;
     lua_State *L = quiet_vm();
     atomic_store(&hold_long, true);
     assert_int_equal(pthread_create(&other, NULL, begin_often, &stop), 0);
     sleep_ms(50); /* its VM is there */
-    for (int i = 0; i < 30; i++) {
+    int status = 0;
+    for (int i = 0; i < 30 && status == 0; i++) {
         sleep_ms(i % 5);
         fflush(NULL);
         pid_t child = fork();
@@ -611,10 +616,11 @@ static void a_child_process_finds_no_lock_held_by_another_thread(void **state) {
             alarm((unsigned)DEADLINE_MS / 1000);
             _exit(begin_anew(L) ? 0 : 1);
         }
-        assert_int_equal(child_status(child), 0);
+        status = child_status(child);
     }
     atomic_store(&stop, true);
     pthread_join(other, NULL);
+    assert_int_equal(status, 0);
     atomic_store(&hold_long, false);
     lua_close(L);
 }
