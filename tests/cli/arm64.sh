@@ -42,11 +42,14 @@ for how in spin wait; do
     for mode in on off; do
         [ $how.$mode != wait.off ] || continue
         for program in "${programs[@]}"; do
-            start_emulated -j$mode "$here/stop.lua" "$program" $how
-            wait_for . || exit 1
-            [ $how = wait ] || sleep 0.2
-            end_with_core
-            output=$(ljinspect stack --core=core --exe="$luajit" 2>&1)
+            for _ in 1 2 3 4 5; do # a core file is of one moment, in which a program that runs may be between two states
+                start_emulated -j$mode "$here/stop.lua" "$program" $how
+                wait_for . || exit 1
+                [ $how = wait ] || sleep 0.2
+                end_with_core
+                output=$(ljinspect stack --core=core --exe="$luajit" 2>&1)
+                [ $how = spin ] && [[ $output = *"no consistent stack"* ]] || break
+            done
             check "$(basename "$program" .lua), $how, JIT $mode" same "$(sed '1d;/^\.$/d;s/^\t//' out)" "$(frames <<<"$output")"
         done
         [ $how = wait ] && check "what it does" contains "$output" "runs: a C function" ||
