@@ -47,9 +47,6 @@ static int grow_stack(lua_State *L) {
  */
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
     if (vm_stack_left(L) >= slots) return true;
-    /* At the header of a metamethod the top may be above the limit, in slots that LuaJIT keeps for that alone (lj_state.c:
-     * LJ_STACK_EXTRA): the header makes room. */
-    if (vm_stack_left(L) < 0) return false;
     if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + (ptrdiff_t)3 * TRAP_STACK >
         LUAI_MAXSTACK) {
         return false;

@@ -120,7 +120,9 @@ uintptr_t trap_wake(trap_regs *r) {
     trap_unwake(e);
     if (may_apply(e)) {
         trap_sync_state(L, r, trap_arguments(r));
-        if (trap_have_stack(e, L, TRAP_STACK)) { /* a VM that is new has less */
+        /* A VM that is new has less. And at the header of a metamethod the top may be above the limit, in slots that LuaJIT
+         * keeps for that alone (lj_state.c: LJ_STACK_EXTRA): the header makes room, and the watcher wakes again. */
+        if (vm_stack_left(L) >= 0 && trap_have_stack(e, L, TRAP_STACK)) {
             trap_callout c = {.line = 0};
             trap_call_out(e, L, &c);
             if (!e->closed) trap_step_finish(e);
