@@ -5,6 +5,8 @@
 local ljinspect = require "ljinspect"
 
 local source = assert(os.getenv("LJINSPECT_SOURCE"), "LJINSPECT_SOURCE: the top of the tree")
+package.path = source .. "/docs/manual/?.lua;" .. package.path
+local annotations = require "annotations"
 local TYPES = { "string", "number", "boolean", "table", "function" }
 local lines = {} -- from sinks
 
@@ -194,20 +196,6 @@ end
 
 -- ---- What the annotations say ----
 
--- The type at the start of a text, before its description: a space ends it where no bracket is open and no ":" before.
-local function first_type(text)
-    local depth, at = 0, 1
-    while at <= #text do
-        local c = text:sub(at, at)
-        if c == '"' then at = assert(text:find('"', at + 1, true), text) end
-        if c:find("[(<{]") then depth = depth + 1 end
-        if c:find("[)>}]") then depth = depth - 1 end
-        if c == " " and depth == 0 and text:sub(at - 1, at - 1) ~= ":" then break end
-        at = at + 1
-    end
-    return text:sub(1, at - 1)
-end
-
 -- Which Lua types and which strings `text` allows; `aliases`: name -> text.
 local function allowed(text, aliases)
     local types, strings, any_string = {}, {}, false
@@ -238,12 +226,12 @@ end
 local function read_annotations(text)
     local said = { classes = {}, problems = {}, aliases = {} }
     local class, params = nil, {}
-    for alias, what in text:gmatch("%-%-%-@alias (%S+) ([^\n]+)") do said.aliases[alias] = first_type(what) end
+    for alias, what in text:gmatch("%-%-%-@alias (%S+) ([^\n]+)") do said.aliases[alias] = annotations.split_type(what) end
     for line in text:gmatch("[^\n]*") do
         local name, optional, what = line:match("^%-%-%-@field ([%w_]+)(%??) (.+)$")
         if name then
             if class[name] then table.insert(said.problems, "twice: " .. line) end
-            class[name] = allowed(first_type(what), said.aliases)
+            class[name] = allowed(annotations.split_type(what), said.aliases)
             class[name].optional = optional == "?"
         elseif line:find("^%-%-%-@class ") then
             class = {}

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../unit/sanitizers.h"
 #include "ljinspect.h"
 
 static int keep(ljinspect_hit *hit, void *userdata) {
@@ -49,14 +50,6 @@ static int live_as_child(const vm_place *p, unsigned with) {
     }
     return 0;
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZER 1
-#endif
-#endif
 
 void fork_child(vm_place *p, dice *d, history *h) {
     unsigned with = throw_dice(d, 1 << 20);

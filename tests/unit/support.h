@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sanitizers.h"
 #include <cmocka.h>
 
 #include <lauxlib.h>
@@ -29,18 +30,6 @@
 #include "ljinspect.h"
 
 #define UNUSED __attribute__((unused))
-
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#elif __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZER 1
-#endif
-#endif
 
 /* Where everything takes thirty times as long (tests/run.sh). */
 UNUSED static bool under_valgrind(void) {

@@ -9,14 +9,6 @@
 
 #include "alloc.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-
 static const char program[] = "local function step(n)\n"
                               "    local twice = n * 2\n"
                               "    return twice\n" /* line 3 */

@@ -14,15 +14,8 @@
 
 #include "emulator.h"
 #include "own_threads.h"
+#include "sanitizers.h"
 #include "wake.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
 
 static wake_aid wake;
 static atomic_bool seen_asleep, stop;

@@ -925,14 +925,6 @@ static void a_plan_names_what_matters_once(void **state) {
     free(plan);
 }
 
-static char polling[] = "polling";
-
-#define INOTIFY(test) \
-    { #test, test, setup, teardown, NULL }
-#define POLLING(test) \
-    { #test ", polling", test, setup, teardown, polling }
-#define BOTH(test) INOTIFY(test), POLLING(test)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(a_file_that_does_not_change_is_not_reported),

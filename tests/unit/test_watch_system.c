@@ -382,14 +382,6 @@ static void enter_namespaces(void) {
     mounts = mounts && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-static char polling[] = "polling";
-
-#define INOTIFY(test) \
-    { #test, test, setup, teardown, NULL }
-#define POLLING(test) \
-    { #test ", polling", test, setup, teardown, polling }
-#define BOTH(test) INOTIFY(test), POLLING(test)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(a_mount_over_the_file_is_found),

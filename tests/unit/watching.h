@@ -29,16 +29,9 @@
 
 #include <cmocka.h>
 
+#include "sanitizers.h"
 #include "watch.h"
 #include "watch_path.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
 
 #define UNUSED __attribute__((unused))
 
@@ -265,5 +258,14 @@ UNUSED static bool write_text(const char *path, const char *text) {
     }
     return written;
 }
+
+/* A test of a watcher that the system notifies, of one that polls, or of either. */
+UNUSED static char polling[] = "polling";
+
+#define INOTIFY(test) \
+    { #test, test, setup, teardown, NULL }
+#define POLLING(test) \
+    { #test ", polling", test, setup, teardown, polling }
+#define BOTH(test) INOTIFY(test), POLLING(test)
 
 #endif
