@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,10 +26,9 @@ void wake_here(wake_aid *w) {
 }
 
 /* proc(5), /proc/pid/stat: the name is in parentheses and may hold any byte; field 3 behind it is the state, field 20 how many
- * threads the process has. */
+ * threads the process has. A space is before each. */
 static bool asleep_among(int thread, unsigned threads) {
-    char path[64], text[512], state;
-    unsigned there;
+    char path[64], text[512], *end;
     snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
@@ -36,11 +36,14 @@ static bool asleep_among(int thread, unsigned threads) {
     close(fd);
     if (n <= 0) return false;
     text[n] = '\0';
-    const char *name_end = strrchr(text, ')');
-    return name_end != NULL &&
-           sscanf(name_end + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %u", &state,
-                  &there) == 2 &&
-           state == 'S' && there == threads;
+    const char *at = strrchr(text, ')');
+    if (at == NULL || at[1] != ' ' || at[2] != 'S') return false;
+    for (int field = 3; field <= 20; field++) {
+        at = strchr(at + 1, ' ');
+        if (at == NULL) return false;
+    }
+    unsigned long there = strtoul(at + 1, &end, 10);
+    return *end == ' ' && there == threads;
 }
 
 bool wake_asleep(const wake_aid *w) {
