@@ -36,7 +36,7 @@ test:
 	@tests/torture/fetch.sh || echo "The torture of programs from Debian will be skipped."
 	@cmake --preset default -B $(BUILD) --log-level=WARNING -DLJINSPECT_TESTS=ON $(CMAKE_FLAGS) >/dev/null
 	@cmake --build $(BUILD) --parallel $(JOBS)
-	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS)
 
 manual:
 	@cmake/install-deps.sh manual
