@@ -41,12 +41,23 @@ static int grow_stack(lua_State *L) {
 }
 
 /*
+ * The top may be above the limit: by one slot in a function with varargs on arm64, whose header looks for one slot too few
+ * (vm_arm64.dasc, BC_IFUNCV, before LuaJIT's of September 2023), and by what a trace leaves that ends at an instruction
+ * that takes its count from the one before (lj_snap.c, lj_snap_restore, looks for room for frames only). The limit and the
+ * slots behind it are 8 (lj_state.c: LJ_STACK_EXTRA, 7, and one; one more since then), and lua_cpcall() writes 3 before the
+ * header of what it calls makes room.
+ */
+enum { OVER_LIMIT_MAX = 8 - 3 };
+
+/*
  * Free stack slots above the top; the stack may move. A stack that has grown past its greatest size stays so until a
  * collection, and then the program's own overflow would be one "while handling overflow" (lj_state.c:
  * lj_state_growstack), for which xpcall() calls no handler. So the last slots are not for us.
  */
 bool trap_have_stack(trap_engine *e, lua_State *L, int slots) {
-    if (vm_stack_left(L) >= slots) return true;
+    ptrdiff_t left = vm_stack_left(L);
+    if (left >= slots) return true;
+    if (left < -OVER_LIMIT_MAX) return false;
     if (((char *)vm_ptr(L, VM_L_MAXSTACK) - (char *)vm_ptr(L, VM_L_STACK)) / 8 + (ptrdiff_t)3 * TRAP_STACK >
         LUAI_MAXSTACK) {
         return false;

@@ -2,6 +2,8 @@
  * A VM is woken at the header of a metamethod: its arguments lie above the stack's limit by then, in the slots that
  * LuaJIT keeps for that (lj_state.c: LJ_STACK_EXTRA), and only the header makes room. Nothing may be written behind
  * the stack, and the VM is woken all the same, here or at a later call.
+ *
+ * And where the engine makes room for a hit, with the top at the limit, below it and above it.
  */
 #include <lauxlib.h>
 #include <ljinspect.h>
@@ -10,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "trap.h"
 
 enum { ZONE = 4096, MARK = 0xa5 };
 
@@ -105,6 +107,27 @@ static const char program[] =
     "  math.abs(1) -- at the latest\n"
     "end\n";
 
+static bool room_at_the_limit(void) {
+    static hook_table *table;
+    for (int over = -2; over <= 9; over++) {
+        lua_State *L = lua_newstate(zoned_alloc, NULL);
+        engine_host host = {.table = &table, .anchor = L, .log = r_log};
+        engine *e = L != NULL ? engine_trap.open(L, &host) : NULL;
+        if (e == NULL) return false;
+        vm_set_ptr(L, VM_L_TOP, (char *)vm_ptr(L, VM_L_MAXSTACK) + (ptrdiff_t)8 * over);
+        int before = lua_gettop(L);
+        bool made = trap_have_stack((trap_engine *)(void *)e, L, TRAP_STACK);
+        if (made != (over <= 5) || lua_gettop(L) != before) {
+            printf("%d slots above the limit: room %d, the top moved by %d\n", over, made, lua_gettop(L) - before);
+            overruns++;
+        }
+        lua_settop(L, 0);
+        e->class->close(e, L, false);
+        lua_close(L);
+    }
+    return true;
+}
+
 int main(void) {
     static const char *const doings[] = {"t.x = 1",     "a1 = t.x", "a1 = t + t",  "a1 = t < t",
                                          "a1 = t .. t", "t()",      "called.x = 1"};
@@ -137,6 +160,7 @@ int main(void) {
         under_test->class->close(under_test, L, false);
         lua_close(L);
     }
+    if (!room_at_the_limit()) return 1;
     printf("%lu safepoints, %lu blocks written behind their end\n", safepoints, overruns);
     return overruns > 0;
 }

@@ -19,14 +19,14 @@ cd "$root" || exit 2
 flags="-std=gnu11 -O2 -g -Wall -Wextra -Wconversion -Wshadow -Werror -Isrc -Iinclude $CFLAGS_LUAJIT ${EXTRA_CFLAGS:-}"
 library=
 for source in src/engine_trap.c src/trap_*.c src/trap_*.S src/vm/*.c src/hooks.c src/ticks.c src/wake.c src/error.c src/own_threads.c \
-    tests/trap/directed.c tests/trap/memory.c tests/trap/room.c; do
+    tests/trap/directed.c tests/trap/memory.c tests/trap/room.c tests/trap/short.c; do
     object=$OBJECTS/$(basename "$source").o
     case $source in src/*) library="$library $object" ;; esac
     [ -n "$(find src include "$source" -newer "$object" 2>/dev/null | head -n 1)" ] || [ ! -e "$object" ] || continue
     # shellcheck disable=SC2086
     $CC $flags -c "$source" -o "$object" || exit 2
 done
-for test in directed memory room; do
+for test in directed memory room short; do
     # shellcheck disable=SC2086
     $CC ${EXTRA_CFLAGS:-} $library "$OBJECTS/$test.c.o" -o "$OUT/$test" $LIBS_LUAJIT -lm -ldl -lpthread -Wl,-E || exit 2
 done
@@ -44,11 +44,11 @@ status=$?
     exit 77
 }
 [ $status = 0 ] || { cat "$OUT/directed.out"; fail directed; }
-for test in memory room; do
+for test in memory room short; do
     $LJINSPECT_EMULATOR "$OUT/$test" >"$OUT/$test.out" 2>&1
     status=$?
     [ $status = 0 ] || [ $status = 77 ] || { cat "$OUT/$test.out"; fail $test; }
 done
 
-[ $failed = 0 ] && echo "$(grep -c '^ok' "$OUT/directed.out") directed tests and those of memory and room: all as it should be"
+[ $failed = 0 ] && echo "$(grep -c '^ok' "$OUT/directed.out") directed tests and those of memory, room and short: all as it should be"
 exit $failed
