@@ -373,7 +373,7 @@ LJINSPECT_API int ljinspect_attach(lua_State *L, const ljinspect_attach_options 
 typedef void (*ljinspect_logger)(lua_State *L, enum ljinspect_level level, const char *message, void *userdata);
 
 /* Send this VM's messages to `logger`; NULL restores the default: ngx.log where a global `ngx` with `log` exists, else
- * standard error. Returns 0, or LJINSPECT_ERR_NOMEM, _CLOSED or _FOREIGN. */
+ * standard error, whose reader may have gone: that raises no SIGPIPE. Returns 0, or LJINSPECT_ERR_NOMEM, _CLOSED or _FOREIGN. */
 LJINSPECT_API int ljinspect_set_logger(lua_State *L, ljinspect_logger logger, void *userdata);
 
 /* ---- State of things ------------------------------------------------------------------------------------------ */

@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "hooks.h"
+#include "pipe_guard.h"
 #include "render.h"
 
 enum { NAMES_MAX = 60 }; /* locals, upvalues and varargs, each */
@@ -105,6 +106,8 @@ static int show(ljinspect_hit *hit, void *userdata) {
     put_locals(&r, hit);
     put_upvalues(&r, hit);
     put_stack(o, L);
+    pipe_guard guard;
+    pipe_guard_begin(&guard);
     if (o->failed)
         fprintf(stderr, "ljinspect: breakpoint %s:%d, hit %u: no memory to show it\n", b->file, b->line, hits);
     else
@@ -113,6 +116,7 @@ static int show(ljinspect_hit *hit, void *userdata) {
         fprintf(stderr, "ljinspect: breakpoint %s:%d removed after %u hit%s\n", b->file, b->line, hits,
                 hits == 1 ? "" : "s");
     fflush(stderr);
+    pipe_guard_end(&guard);
     return last ? LJINSPECT_REMOVE : LJINSPECT_KEEP;
 }
 
@@ -166,7 +170,10 @@ static int explain(const ljinspect_hook_info *info, void *unused) {
         snprintf(nearest, sizeof nearest, "; the nearest are %d and %d", info->line_before, info->line_after);
     else if (info->line_before != 0 || info->line_after != 0)
         snprintf(nearest, sizeof nearest, "; the nearest is %d", info->line_before + info->line_after);
+    pipe_guard guard;
+    pipe_guard_begin(&guard);
     fprintf(stderr, "ljinspect: breakpoint %s:%d: there is no code on that line%s\n", b->file, b->line, nearest);
+    pipe_guard_end(&guard);
     return 0;
 }
 

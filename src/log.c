@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "pipe_guard.h"
 #include "raw_field.h"
 #include "utf8.h"
 
@@ -99,7 +100,10 @@ static void to_sink(lua_State *L, context *c, void *arg) {
 
 /* One write, so that lines of several threads do not mix. */
 static void to_stderr(const message *m) {
+    pipe_guard guard;
+    pipe_guard_begin(&guard);
     fprintf(stderr, "%s\n", m->text);
+    pipe_guard_end(&guard);
 }
 
 void log_message(context *c, lua_State *L, enum ljinspect_level level, const char *format, ...) {

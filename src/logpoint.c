@@ -117,7 +117,7 @@ static bool take_sink(logpoint *p, context *c, lua_State *L, const ljinspect_hoo
     }
     if (asked->sink_file == NULL) return true;
     if (asked->sink_file[0] != '/') return wrong(error, "%s: an absolute path expected", "sink"), false;
-    p->file = sink_open(&c->sinks, asked->sink_file, (p->snapshot.what & LJINSPECT_CAPTURE_JSON) != 0, &reason);
+    p->file = sink_open(&c->sinks, asked->sink_file, &reason);
     if (p->file != NULL) return true;
     wrong(error, "sink: %s", strerror(reason));
     error->code = reason == ENOMEM ? LJINSPECT_ERR_NOMEM : LJINSPECT_ERR_SYSTEM;

@@ -78,14 +78,30 @@ void out_pointer(outbuf *o, const void *p) {
     out_bytes(o, at, (size_t)(text + sizeof text - at));
 }
 
+/* What snprintf() has made of a number, whose decimal point is that of the host's locale: a comma, or more than one byte. */
+static void put_number(outbuf *o, const char *text) {
+    static const char own[] = "0123456789+-aefin";
+    for (size_t n; *text != '\0'; text += n) {
+        n = strspn(text, own);
+        out_bytes(o, text, n);
+        if (n > 0) continue;
+        out_char(o, '.');
+        n = strcspn(text, own);
+    }
+}
+
 void out_number(outbuf *o, double n) {
     char text[32];
     if (n > -1e14 && n < 1e14 && n == (double)(long long)n && (n != 0 || 1 / n > 0)) {
         out_integer(o, (long long)n);
         return;
     }
-    int len = snprintf(text, sizeof text, "%.14g", n);
-    if (len > 0) out_bytes(o, text, (size_t)len);
+    if (snprintf(text, sizeof text, "%.14g", n) > 0) put_number(o, text);
+}
+
+void out_tenths(outbuf *o, double n) {
+    char text[352]; /* the largest has 309 digits */
+    if (snprintf(text, sizeof text, "%.1f", n) > 0) put_number(o, text);
 }
 
 /* Decimal digits at a fixed place. */

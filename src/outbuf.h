@@ -28,6 +28,8 @@ void out_integer(outbuf *o, long long n);
 void out_pointer(outbuf *o, const void *p);
 /* As Lua writes numbers: %.14g. */
 void out_number(outbuf *o, double n);
+/* With one digit behind the point. Both write a point, whatever the host's locale has. */
+void out_tenths(outbuf *o, double n);
 /* Microseconds since 1970 as "2026-01-31T12:34:56.123456Z". */
 void out_time(outbuf *o, long long us);
 

@@ -16,49 +16,92 @@
 #include <unistd.h>
 
 #include "outbuf.h"
+#include "own_fd.h"
 #include "own_threads.h"
 
 enum {
     PAUSE_MS = 10,     /* between looks into the ring while lines come */
     IDLE_PAUSES = 100, /* after so many in vain the thread sleeps until it is woken */
     REOPEN_MS = 1000,  /* how often to look whether the file was moved away */
+    TELL_MS = 1000,    /* how often to tell of dropped lines while there is no end of lines */
     CLOSE_WAIT_MS = 1000,
     RETELL_MS = 60000, /* how often the same error is passed on */
     STACK_BYTES = 256 * 1024
 };
 
+/* A file may have lines of both. */
+enum { TEXT, JSON, KINDS };
+
 /* What thread and VM share; freed by the one that leaves last. Mapped, not allocated: malloc() keeps megabytes that come and
  * go, with all their pages, and calloc() writes to those that it has kept. */
 typedef struct channel {
-    _Atomic uint64_t written, read; /* bytes, ever; the VM's and the thread's */
-    _Atomic uint64_t dropped;       /* lines */
+    _Atomic uint64_t written, read;  /* bytes, ever; the VM's and the thread's */
+    _Atomic uint64_t dropped[KINDS]; /* lines */
     atomic_int error;
     atomic_bool sleeping, stop, done;
     atomic_int users;
     sem_t wake;
-    bool json;
     char *path;
+    unsigned generation;         /* of the process that the thread was started in */
+    struct channel *prev, *next; /* all of the process */
     char ring[SINK_RING_BYTES];
 } channel;
 
 struct sink {
     channel *channel;
-    unsigned generation; /* of the process that the thread was started in */
     unsigned uses;
     sink *next;
 };
 
-/* ---- fork(): the child has no thread, and what is in the ring is the parent's to write ---- */
+static int kind_of(const char *line, size_t len) {
+    return len > 0 && *line == '{' ? JSON : TEXT;
+}
 
+/* ---- All channels of the process ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static channel *channels;
+
+/* fork(): the child has no thread, and what is in the rings is the parent's to write. */
 static atomic_uint generation;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static bool fork_safe;
+
+static void before_fork(void) {
+    pthread_mutex_lock(&lock);
+}
+
+static void in_parent(void) {
+    pthread_mutex_unlock(&lock);
+}
 
 static void in_child(void) {
     atomic_fetch_add(&generation, 1);
+    channels = NULL;
+    pthread_mutex_unlock(&lock);
 }
 
 static void watch_forks(void) {
-    (void)pthread_atfork(NULL, NULL, in_child); /* without memory for it the child's lines are dropped */
+    fork_safe = pthread_atfork(before_fork, in_parent, in_child) == 0;
+}
+
+static bool is_of_parent(const channel *c) {
+    return c->generation != atomic_load_explicit(&generation, memory_order_relaxed);
+}
+
+static void enlist(channel *c) {
+    pthread_mutex_lock(&lock);
+    c->next = channels;
+    if (channels != NULL) channels->prev = c;
+    channels = c;
+    pthread_mutex_unlock(&lock);
+}
+
+static void delist(channel *c) {
+    pthread_mutex_lock(&lock);
+    *(c->prev != NULL ? &c->prev->next : &channels) = c->next;
+    if (c->next != NULL) c->next->prev = c->prev;
+    pthread_mutex_unlock(&lock);
 }
 
 /* ---- The thread ---- */
@@ -69,9 +112,10 @@ typedef struct writer {
     dev_t dev;
     ino_t ino;
     int64_t looked_ms;
-    uint64_t dropped; /* as last told */
-    bool torn;        /* the file ends within a line */
-    int told;         /* the last error, and when it was passed on */
+    uint64_t dropped[KINDS]; /* as last told */
+    int64_t dropped_ms;      /* and when */
+    bool torn;               /* the file ends within a line */
+    int told;                /* the last error, and when it was passed on */
     int64_t told_ms;
 } writer;
 
@@ -95,6 +139,7 @@ static void channel_free(channel *c) {
 
 static void release(channel *c) {
     if (atomic_fetch_sub(&c->users, 1) != 1) return;
+    if (!is_of_parent(c)) delist(c);
     sem_destroy(&c->wake);
     channel_free(c);
 }
@@ -112,7 +157,7 @@ static void open_file(writer *w) {
     struct stat st;
     w->torn = false;
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
-    w->fd = open(w->channel->path, flags, 0640);
+    w->fd = own_fd(open(w->channel->path, flags, 0640));
     if (w->fd >= 0 && fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode)) {
         w->dev = st.st_dev;
         w->ino = st.st_ino;
@@ -140,7 +185,7 @@ static bool mend(writer *w) {
     return !w->torn;
 }
 
-/* Write all of it, or note why not. */
+/* Write all of it, or note why not; then `parts` are what was not written. */
 static bool write_all(writer *w, struct iovec *parts, int n) {
     int i = 0;
     if (w->fd < 0) return false;
@@ -157,6 +202,7 @@ static bool write_all(writer *w, struct iovec *parts, int n) {
                 break;
             }
             left -= parts[i].iov_len;
+            parts[i].iov_len = 0;
         }
     }
     if (ok)
@@ -166,52 +212,75 @@ static bool write_all(writer *w, struct iovec *parts, int n) {
     return ok;
 }
 
-static uint64_t count_lines(const struct iovec *part) {
-    uint64_t n = 0;
-    const char *p = part->iov_base, *end = p + part->iov_len;
-    while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-        n++;
-        p++;
+/* Count the lines, of each kind, that end within the first `bytes` of the two parts. */
+static void count_lines(const struct iovec *parts, size_t bytes, uint64_t n[KINDS]) {
+    bool begins = true;
+    int kind = TEXT;
+    for (int i = 0; i < 2; i++) {
+        size_t size = parts[i].iov_len < bytes ? parts[i].iov_len : bytes;
+        const char *p = parts[i].iov_base, *end = p + size, *newline;
+        bytes -= size;
+        for (; p < end; p = newline + 1) {
+            if (begins) kind = kind_of(p, (size_t)(end - p));
+            newline = memchr(p, '\n', (size_t)(end - p));
+            begins = newline != NULL;
+            if (!begins) break;
+            n[kind]++;
+        }
     }
-    return n;
 }
 
-static void tell_drops(writer *w) {
-    uint64_t dropped = atomic_load(&w->channel->dropped);
+/* Of the two parts `left` could not be written. */
+static void count_dropped(channel *c, const struct iovec *parts, const struct iovec *left) {
+    uint64_t all[KINDS] = {0}, written[KINDS] = {0};
+    size_t size = parts[0].iov_len + parts[1].iov_len;
+    count_lines(parts, size, all);
+    count_lines(parts, size - left[0].iov_len - left[1].iov_len, written);
+    for (int k = 0; k < KINDS; k++) atomic_fetch_add(&c->dropped[k], all[k] - written[k]);
+}
+
+/* Tell, for each kind in its own way, how many lines were dropped up to now. */
+static void tell_drops(writer *w, const uint64_t dropped[KINDS]) {
+    static const char *const formats[KINDS] = {
+        [TEXT] = "%sZ warn %llu lines dropped\n", [JSON] = "{\"v\":1,\"time\":\"%sZ\",\"dropped\":%llu}\n"};
     char text[128], when[OUT_DATE_SIZE];
-    if (dropped == w->dropped || w->fd < 0) return;
-    out_date(when, time(NULL));
-    int n =
-        snprintf(text, sizeof text,
-                 w->channel->json ? "{\"v\":1,\"time\":\"%sZ\",\"dropped\":%llu}\n" : "%sZ warn %llu lines dropped\n",
-                 when, (unsigned long long)(dropped - w->dropped));
-    struct iovec part = {.iov_base = text, .iov_len = (size_t)n};
-    if (write_all(w, &part, 1)) w->dropped = dropped;
+    for (int k = 0; k < KINDS && w->fd >= 0; k++) {
+        if (dropped[k] == w->dropped[k]) continue;
+        out_date(when, time(NULL));
+        int n = snprintf(text, sizeof text, formats[k], when, (unsigned long long)(dropped[k] - w->dropped[k]));
+        struct iovec part = {.iov_base = text, .iov_len = (size_t)n};
+        w->dropped_ms = now_ms();
+        if (write_all(w, &part, 1)) w->dropped[k] = dropped[k];
+    }
 }
 
 /* Write what is in the ring. False: it was empty. */
 static bool drain(writer *w) {
     channel *c = w->channel;
+    uint64_t dropped[KINDS];
+    /* Before `written` is read: so all that came before them is in the file when they are told. */
+    for (int k = 0; k < KINDS; k++) dropped[k] = atomic_load(&c->dropped[k]);
     uint64_t from = atomic_load_explicit(&c->read, memory_order_relaxed);
     uint64_t to = atomic_load_explicit(&c->written, memory_order_acquire);
     if (from == to) {
-        tell_drops(w);
+        tell_drops(w, dropped);
         return false;
     }
     look_at_file(w);
     size_t at = from % SINK_RING_BYTES, size = (size_t)(to - from), first = SINK_RING_BYTES - at;
     if (first > size) first = size;
-    struct iovec parts[2] = {{.iov_base = c->ring + at, .iov_len = first},
-                             {.iov_base = c->ring, .iov_len = size - first}};
-    const struct iovec all[2] = {parts[0], parts[1]};
-    if (!write_all(w, parts, 2)) atomic_fetch_add(&c->dropped, count_lines(&all[0]) + count_lines(&all[1]));
+    const struct iovec parts[2] = {{.iov_base = c->ring + at, .iov_len = first},
+                                   {.iov_base = c->ring, .iov_len = size - first}};
+    struct iovec left[2] = {parts[0], parts[1]};
+    if (!write_all(w, left, 2)) count_dropped(c, parts, left);
     atomic_store_explicit(&c->read, to, memory_order_release);
+    if (now_ms() - w->dropped_ms >= TELL_MS) tell_drops(w, dropped);
     return true;
 }
 
 static void *write_lines(void *arg) {
     channel *c = arg;
-    writer w = {.channel = c, .fd = -1, .looked_ms = now_ms() - REOPEN_MS};
+    writer w = {.channel = c, .fd = -1, .looked_ms = now_ms() - REOPEN_MS, .dropped_ms = now_ms()};
     int idle = 0;
     own_thread_begins();
     look_at_file(&w);
@@ -256,13 +325,21 @@ static int start_thread(channel *c) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_fetch_add(&c->users, 1);
     error = pthread_create(&thread, &attr, write_lines, c);
+    if (error == EINVAL) { /* see watch.c: no room for the host's thread-local storage */
+        pthread_attr_destroy(&attr);
+        error = pthread_attr_init(&attr);
+        if (error == 0) {
+            (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+            error = pthread_create(&thread, &attr, write_lines, c);
+        }
+    }
     if (error != 0) atomic_fetch_sub(&c->users, 1);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return error;
 }
 
-static channel *channel_new(const char *path, bool json) {
+static channel *channel_new(const char *path) {
     channel *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (c == MAP_FAILED) return NULL;
     c->path = strdup(path);
@@ -271,27 +348,27 @@ static channel *channel_new(const char *path, bool json) {
         return NULL;
     }
     atomic_store(&c->users, 1);
-    c->json = json;
     (void)sem_init(&c->wake, 0, 0); /* fails for a value that is too large only */
+    c->generation = atomic_load(&generation);
+    enlist(c);
     return c;
 }
 
-sink *sink_open(sink **list, const char *path, bool json, int *error) {
-    (void)pthread_once(&fork_once, watch_forks);
+sink *sink_open(sink **list, const char *path, int *error) {
+    bool safe = pthread_once(&fork_once, watch_forks) == 0 && fork_safe;
     for (sink *s = *list; s != NULL; s = s->next) {
         if (strcmp(s->channel->path, path) != 0) continue;
         s->uses++;
         return s;
     }
     *error = ENOMEM;
-    sink *s = calloc(1, sizeof *s);
+    sink *s = safe ? calloc(1, sizeof *s) : NULL;
     if (s == NULL) return NULL;
-    s->channel = channel_new(path, json);
+    s->channel = channel_new(path);
     if (s->channel == NULL) {
         free(s);
         return NULL;
     }
-    s->generation = atomic_load(&generation);
     *error = start_thread(s->channel);
     if (*error != 0) {
         release(s->channel);
@@ -310,7 +387,7 @@ void sink_close(sink **list, sink *s, bool wait) {
     while (*link != s) link = &(*link)->next;
     *link = s->next;
     channel *c = s->channel;
-    if (s->generation == atomic_load(&generation)) {
+    if (!is_of_parent(c)) {
         int64_t until = now_ms() + CLOSE_WAIT_MS;
         atomic_store(&c->stop, true);
         sem_post(&c->wake);
@@ -324,8 +401,7 @@ void sink_close(sink **list, sink *s, bool wait) {
 
 /* Serve the child of a fork() with a channel of its own; the old one is left to the parent's memory. */
 static bool begin_anew(sink *s) {
-    unsigned now = atomic_load(&generation);
-    channel *c = channel_new(s->channel->path, s->channel->json);
+    channel *c = channel_new(s->channel->path);
     if (c == NULL) return false;
     if (start_thread(c) != 0) {
         release(c);
@@ -333,17 +409,16 @@ static bool begin_anew(sink *s) {
     }
     channel_free(s->channel);
     s->channel = c;
-    s->generation = now;
     return true;
 }
 
 bool sink_write(sink *s, const char *line, size_t len) {
-    bool here = s->generation == atomic_load_explicit(&generation, memory_order_relaxed) || begin_anew(s);
+    bool here = !is_of_parent(s->channel) || begin_anew(s);
     channel *c = s->channel;
     uint64_t at = atomic_load_explicit(&c->written, memory_order_relaxed);
     uint64_t used = at - atomic_load_explicit(&c->read, memory_order_acquire);
     if (!here || len >= SINK_RING_BYTES / 2 || len + 1 > SINK_RING_BYTES - used) {
-        atomic_fetch_add_explicit(&c->dropped, 1, memory_order_relaxed);
+        atomic_fetch_add(&c->dropped[kind_of(line, len)], 1);
         return false;
     }
     size_t from = at % SINK_RING_BYTES, first = SINK_RING_BYTES - from;
@@ -373,4 +448,19 @@ bool sink_flush(sink *s, int ms) {
         pause_for(1);
     }
     return false;
+}
+
+/* The process ends by exit(), VMs or not: what is in the rings is written, as when they are closed. */
+__attribute__((destructor)) static void write_the_rest(void) {
+    int64_t until = now_ms() + CLOSE_WAIT_MS;
+    while (pthread_mutex_trylock(&lock) != 0) {
+        if (now_ms() >= until) return;
+        pause_for(1);
+    }
+    for (channel *c = channels; c != NULL; c = c->next) {
+        uint64_t to = atomic_load(&c->written);
+        sem_post(&c->wake);
+        while (atomic_load(&c->read) < to && now_ms() < until) pause_for(1);
+    }
+    pthread_mutex_unlock(&lock);
 }

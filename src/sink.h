@@ -18,15 +18,16 @@ enum { SINK_RING_BYTES = 1 << 20 }; /* the longest line is half of it */
 /*
  * Open a sink for the file `path` and start its thread; if `list` has one, use that once more. The thread opens the
  * file: it is created with mode 0640, must be a regular file and no symbolic link, and is opened anew when it was moved
- * away. `json`: the thread's own lines are JSON. NULL with *error an errno value.
+ * away. NULL with *error an errno value. What is left when the process ends by exit() is written then, which takes at most
+ * a second.
  */
-sink *sink_open(sink **list, const char *path, bool json, int *error);
+sink *sink_open(sink **list, const char *path, int *error);
 
 /* Give one use of it back. After the last its thread writes what is left and ends by itself; with `wait` this waits for
  * that, at most a second. */
 void sink_close(sink **list, sink *s, bool wait);
 
-/* Put a line, without its newline, into the ring. False: it was dropped. A few hundred nanoseconds; no system call unless
+/* Put a line, without its newline, into the ring. False: it was dropped; one that begins with a brace is told of in JSON. A few hundred nanoseconds; no system call unless
  * the thread sleeps because nothing came for a second. */
 bool sink_write(sink *s, const char *line, size_t len);
 

@@ -79,11 +79,13 @@ static double seconds_of(const tally *t, uint64_t now) {
 }
 
 void tally_summary(const tally *t, uint64_t now, const char *what, outbuf *o) {
-    char text[64];
     double seconds = seconds_of(t, now);
-    snprintf(text, sizeof text, "%llu hit%s in %.1f s (%.1f/s)", (unsigned long long)t->hits, t->hits == 1 ? "" : "s",
-             seconds, seconds > 0 ? (double)t->hits / seconds : 0);
-    out_text(o, text);
+    out_integer(o, (long long)t->hits);
+    out_text(o, t->hits == 1 ? " hit in " : " hits in ");
+    out_tenths(o, seconds);
+    out_text(o, " s (");
+    out_tenths(o, seconds > 0 ? (double)t->hits / seconds : 0);
+    out_text(o, "/s)");
     if (what != NULL) put_values(t, what, o);
 }
 

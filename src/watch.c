@@ -28,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "own_fd.h"
 #include "own_threads.h"
 #include "watch_path.h"
 
@@ -151,7 +152,7 @@ static void give_up_inotify(watcher *w, int error) {
 /* False when there is no inotify to be had; the reason is in w->error. */
 static bool has_inotify(watcher *w, bool try_again) {
     if (w->inotify_fd < 0 && !w->poll_only && try_again) {
-        w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        w->inotify_fd = own_fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
         if (w->inotify_fd < 0) {
             set_error(w, errno);
         } else {
@@ -482,7 +483,7 @@ int watch_start(const watch_options *options, watcher **out) {
         error = -ENOMEM;
         goto fail_path;
     }
-    int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int stop_fd = own_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (stop_fd < 0) {
         error = -errno;
         goto fail_stop_fd;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../pipe_guard.h"
 #include "inside.h"
 #include "loading.h"
 
@@ -27,7 +28,10 @@ void config_say(const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    pipe_guard guard;
+    pipe_guard_begin(&guard);
     fprintf(stderr, "ljinspect: %s\n", text);
+    pipe_guard_end(&guard);
 }
 
 /* A copy of a variable that is set and not empty. */
@@ -85,6 +89,9 @@ __attribute__((constructor)) static void start(int argc, char **argv) {
 }
 
 __attribute__((destructor)) static void end(void) {
-    if (config.verbose_fd >= 0 && process == getpid() && !loading_seen() && is_stderr_still())
-        dprintf(config.verbose_fd, "ljinspect: %s used no LuaJIT that can be attached to\n", program_invocation_name);
+    if (config.verbose_fd < 0 || process != getpid() || loading_seen() || !is_stderr_still()) return;
+    pipe_guard guard;
+    pipe_guard_begin(&guard);
+    dprintf(config.verbose_fd, "ljinspect: %s used no LuaJIT that can be attached to\n", program_invocation_name);
+    pipe_guard_end(&guard);
 }

@@ -1,6 +1,10 @@
 /* Where messages go, and what a sink may do. */
 #include "support.h"
 
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "alloc.h"
 #include "context.h"
 #include "log.h"
@@ -372,10 +376,54 @@ static void a_message_costs_no_line_of_the_stack(void **state) {
     lua_settop(f->L, 0);
 }
 
+/* ---- Standard error whose reader has gone ---- */
+
+static void break_stderr(void) {
+    int fds[2];
+    fflush(NULL);
+    if (pipe(fds) != 0 || dup2(fds[1], STDERR_FILENO) < 0) _exit(10);
+    close(fds[0]);
+    close(fds[1]);
+    signal(SIGPIPE, SIG_DFL);
+}
+
+static bool is_pending(int number) {
+    sigset_t set;
+    return sigpending(&set) == 0 && sigismember(&set, number) == 1;
+}
+
+/* In a child, which ends with 0 where all is as it should be. */
+static void write_to_nobody(const fixture *f, bool blocked, bool waits) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    break_stderr();
+    if (blocked) pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (waits) raise(SIGPIPE);
+    errno = 77;
+    log_message(f->c, f->L, LJINSPECT_WARN, "nobody reads this");
+    bool ok = errno == 77 && is_pending(SIGPIPE) == waits;
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    _exit(ok && (sigismember(&set, SIGPIPE) == 1) == blocked ? 0 : 1);
+}
+
+static void a_message_that_nobody_reads_does_not_end_the_process(void **state) {
+    fixture *f = *state;
+    for (int i = 0; i < 3; i++) {
+        int status;
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) write_to_nobody(f, i > 0, i > 1);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        T(a_message_that_nobody_reads_does_not_end_the_process),
         T(every_message_goes_to_the_logger_with_level_and_prefix),
         T(levels_have_names),
         T(control_characters_are_escaped),

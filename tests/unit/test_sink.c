@@ -25,6 +25,9 @@ size_t __wrap_strftime(char *text, size_t size, const char *format, const struct
     return __real_strftime(text, size, format, tm);
 }
 
+/* More thread-local storage than the stack that a sink's thread asks for: the C library takes it out of that. */
+static __thread volatile char wide[512 * 1024];
+
 static test_dir dir;
 
 static int setup(void **state) {
@@ -61,7 +64,7 @@ static void assert_holds(const char *path, const char *expected) {
 
 static sink *open_one(sink **list, const char *path) {
     int error = 0;
-    sink *s = sink_open(list, path, false, &error);
+    sink *s = sink_open(list, path, &error);
     if (s == NULL) fail_msg("%s: %s", path, strerror(error));
     return s;
 }
@@ -79,6 +82,7 @@ static int error_of(sink *s) {
 
 static void lines_come_to_the_file_in_order(void **state) {
     (void)state;
+    wide[0] = 1;
     sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
     assert_true(put(s, "one") && put(s, "") && put(s, "three"));
     assert_true(sink_flush(s, DEADLINE_MS));
@@ -226,6 +230,122 @@ static void a_full_disk_costs_lines_and_tears_no_later_ones(void **state) {
     free(text);
 }
 
+/* Only what is not in the file counts: the disk was full after the first line of a batch. */
+static void lines_before_the_disk_was_full_are_not_dropped(void **state) {
+    (void)state;
+    struct rlimit before, small;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 12;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_true(put(s, "first\n{\"n\":2}\nthird")); /* together, so that they are written together */
+    int error = error_of(s);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(error, EFBIG);
+    sink_close(&list, s, true);
+    char *text = contents(in_dir(&dir, "a"));
+    assert_int_equal(strncmp(text, "first\n{\"n\":2\n", 13), 0);
+    assert_non_null(strstr(text, "Z warn 1 lines dropped\n"));
+    assert_non_null(strstr(text, "Z\",\"dropped\":1}\n"));
+    free(text);
+}
+
+/* Whoever reads the lines of one kind is told how many of these were lost, in a line of that kind. */
+static void drops_are_told_in_the_way_of_what_was_dropped(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    char *line = malloc(SINK_RING_BYTES);
+    assert_non_null(line);
+    memset(line, 'x', SINK_RING_BYTES);
+    for (int i = 0; i < 5; i++) {
+        *line = i < 2 ? '{' : 'x';
+        assert_false(sink_write(s, line, SINK_RING_BYTES));
+    }
+    free(line);
+    sink_close(&list, s, true);
+    char *text = contents(in_dir(&dir, "a")), *json = strstr(text, "{\"v\":1,\"time\":\"");
+    assert_non_null(strstr(text, "Z warn 3 lines dropped\n"));
+    assert_non_null(json);
+    assert_non_null(strstr(json, "Z\",\"dropped\":2}\n"));
+    free(text);
+}
+
+/* A program that never pauses: lines come at every look into the ring. */
+static void drops_are_told_while_lines_go_on(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    char *line = calloc(1, SINK_RING_BYTES), *text = NULL;
+    bool told = false;
+    assert_non_null(line);
+    memset(line, 'x', SINK_RING_BYTES - 1);
+    assert_true(put(s, "first"));
+    assert_false(sink_write(s, line, SINK_RING_BYTES));
+    for (int64_t until = now_ms() + DEADLINE_MS; !told && now_ms() < until;) {
+        for (int64_t pause = now_ms() + 100; now_ms() < pause; sleep_ms(1)) put(s, "more");
+        text = contents(in_dir(&dir, "a"));
+        told = strstr(text, " 1 lines dropped\n") != NULL;
+        free(text);
+    }
+    sink_close(&list, s, true);
+    free(line);
+    assert_true(told);
+}
+
+/* A child that ends by exit() while lines are in the ring, of a sink that is open and of one that was just closed. */
+static void what_is_left_at_exit_is_written(void **state) {
+    (void)state;
+#if defined(__SANITIZE_THREAD__)
+    print_message("the thread sanitizer lets no child of a program with threads start one\n");
+    skip();
+#endif
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        static sink *list; /* not lost when the process ends */
+        sink *a = open_one(&list, in_dir(&dir, "a")), *b = open_one(&list, in_dir(&dir, "b"));
+        sleep_ms(100); /* both have looked into their rings */
+        put(b, "closed");
+        sink_close(&list, b, false);
+        for (int i = 0; i < 1000; i++) put(a, "0123456789");
+        exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_holds(in_dir(&dir, "b"), "closed\n");
+    char *text = contents(in_dir(&dir, "a"));
+    assert_int_equal(strlen(text), 11000);
+    free(text);
+}
+
+/* A host without standard input, output and error: what it prints, as if it had them, does not come to the file. */
+static void the_file_does_not_become_standard_error(void **state) {
+    (void)state;
+#if defined(__SANITIZE_THREAD__)
+    print_message("the thread sanitizer lets no child of a program with threads start one\n");
+    skip();
+#endif
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        for (int fd = 0; fd < 3; fd++) close(fd);
+        sink *list = NULL;
+        int error;
+        sink *s = sink_open(&list, in_dir(&dir, "a"), &error);
+        bool ok = s != NULL && put(s, "ours") && sink_flush(s, DEADLINE_MS);
+        for (int fd = 0; fd < 3; fd++) ok = ok && write(fd, "forged\n", 7) < 0;
+        if (s != NULL) sink_close(&list, s, true);
+        _exit(ok ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_holds(in_dir(&dir, "a"), "ours\n");
+    assert_int_equal(status, 0);
+}
+
 static void the_child_of_a_fork_has_a_thread_of_its_own(void **state) {
     (void)state;
 #if defined(__SANITIZE_THREAD__)
@@ -286,7 +406,7 @@ static void *use_one(void *path) {
     sink *list = NULL;
     int error;
     for (int round = 0; round < 20; round++) {
-        sink *s = sink_open(&list, path, false, &error);
+        sink *s = sink_open(&list, path, &error);
         if (s == NULL) return path;
         for (int i = 0; i < 500; i++) put(s, "0123456789");
         (void)sink_error(s);
@@ -330,6 +450,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_file_that_is_moved_away_is_made_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_plain_file_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_costs_lines_and_tears_no_later_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(lines_before_the_disk_was_full_are_not_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(drops_are_told_in_the_way_of_what_was_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(drops_are_told_while_lines_go_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_left_at_exit_is_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_file_does_not_become_standard_error, setup, teardown),
         cmocka_unit_test_setup_teardown(the_child_of_a_fork_has_a_thread_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(a_child_that_writes_nothing_can_close, setup, teardown),
         cmocka_unit_test_setup_teardown(a_line_after_a_pause_wakes_the_thread, setup, teardown),

@@ -361,6 +361,35 @@ static void sockets_of_the_host_in_the_place_of_its_descriptors_are_left_alone(v
     host_takes_numbers(f, true);
 }
 
+/* -- a host without standard input, output and error ------------------------------------------------------------- */
+
+static void its_descriptors_do_not_become_standard_ones(void **state) {
+    fixture *f = *state;
+    int status;
+#if defined(THREAD_SANITIZER)
+    print_message("SKIPPED: the thread sanitizer lets no child of a program with threads start one\n");
+    skip();
+#endif
+    put(f, "hooks.lua", "1");
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        watcher *w = NULL;
+        watch_options options = {.path = in(f, "hooks.lua"), .delay_ms = 1000, .poll_only = f->poll_only};
+        for (int fd = 0; fd < 3; fd++) {
+            close(fd);
+        }
+        bool ok = watch_start(&options, &w) == 0;
+        for (int fd = 0; fd < 3; fd++) {
+            ok = ok && fcntl(fd, F_GETFD) < 0;
+        }
+        watch_stop(w);
+        _exit(ok ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* -- whose namespaces -------------------------------------------------------------------------------------------- */
 
 /* Before there is a thread. */
@@ -394,6 +423,7 @@ int main(void) {
         INOTIFY(changes_behind_an_overflow_are_found),
         BOTH(files_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
         BOTH(sockets_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
+        BOTH(its_descriptors_do_not_become_standard_ones),
     };
     enter_namespaces();
     return cmocka_run_group_tests_name("watch, system", tests, NULL, NULL);
