@@ -24,7 +24,8 @@ typedef struct remote_cpu {
     /* Whether the interpreter stored PC before the call that returns to `ip`. */
     bool (*stored_pc)(target *t, uint64_t ip);
     remote_called (*after_call)(target *t, uint64_t ip);
-    /* From C code up to what called it, as its registers were then; as many as are known. False where that is not known.
+    /* From C code up to what called it, as its registers were then; as many as are known. False where that is not known;
+     * they stay as they were then.
      * `called`: ip is where a call will return to, which may be another function's when this one's last instruction calls.
      * NULL: return addresses lie where they are looked for. */
     bool (*unwind)(target *t, target_regs *regs, bool called);

@@ -11,7 +11,6 @@
 #include "cpu.h"
 
 enum { REGS = 32, FP = 29, LR = 30, SP = 31, PROGRAM_MAX = 2048, SAVED_STATES = 8 };
-#define ADDRESS_MASK ((UINT64_C(1) << 48) - 1) /* above are signatures (pointer authentication) */
 
 /* ---- Bytes ---- */
 
@@ -31,11 +30,14 @@ static uint64_t take(bytes *b, unsigned n) {
     return value;
 }
 
+/* It fails where the number has more than 64 bits. */
 static uint64_t take_unsigned(bytes *b) {
     uint64_t value = 0, byte = 0x80;
     for (unsigned shift = 0; (byte & 0x80) != 0 && !b->failed; shift += 7) {
         byte = take(b, 1);
-        if (shift < 64) value |= (byte & 0x7f) << shift;
+        const uint64_t bits = byte & 0x7f;
+        if (shift < 64) value |= bits << shift;
+        if (shift < 64 ? bits << shift >> shift != bits : bits != 0) b->failed = true;
     }
     return value;
 }
@@ -109,7 +111,7 @@ static uint64_t find_entry(target *t, uint64_t hdr, uint64_t ip) {
 /* ---- What an entry says ---- */
 
 typedef struct row {
-    unsigned cfa_reg;
+    uint64_t cfa_reg;
     int64_t cfa_offset;
     bool saved[REGS];
     int64_t at[REGS]; /* from the frame's upper end, where the register is saved */
@@ -132,9 +134,21 @@ static bool set_register(row *r, uint64_t number, bool saved, int64_t at) {
     return true;
 }
 
-/* So many units. What is made up may overflow. */
-static int64_t in_units(const program *p, uint64_t n) {
-    return (int64_t)(n * (uint64_t)p->data_unit);
+/* So many units of data; they fail where they are more than any file can mean. */
+static int64_t in_units(const program *p, int64_t n, bytes *b) {
+    int64_t size = 0;
+    if (__builtin_mul_overflow(n, p->data_unit, &size)) b->failed = true;
+    return size;
+}
+
+static int64_t take_units(const program *p, bytes *b) {
+    const uint64_t n = take_unsigned(b);
+    if (n > INT64_MAX) b->failed = true;
+    return in_units(p, (int64_t)n, b);
+}
+
+static int64_t take_signed_units(const program *p, bytes *b) {
+    return in_units(p, take_signed(b), b);
 }
 
 /* One instruction. False where it is not understood. */
@@ -146,7 +160,7 @@ static bool step(program *p, bytes *b) {
     row *r = &p->now;
     switch (code >> 6) {
     case ADVANCE: p->place += low * p->code_unit; return true;
-    case OFFSET: return set_register(r, low, true, in_units(p, take_unsigned(b)));
+    case OFFSET: return set_register(r, low, true, take_units(p, b));
     case RESTORE: return low >= REGS || set_register(r, low, p->initial.saved[low], p->initial.at[low]);
     default: break;
     }
@@ -155,10 +169,8 @@ static bool step(program *p, bytes *b) {
     case ADVANCE1: p->place += take(b, 1) * p->code_unit; return true;
     case ADVANCE2: p->place += take(b, 2) * p->code_unit; return true;
     case ADVANCE4: p->place += take(b, 4) * p->code_unit; return true;
-    case OFFSET_EXT: number = take_unsigned(b); return set_register(r, number, true, in_units(p, take_unsigned(b)));
-    case OFFSET_SIGNED:
-        number = take_unsigned(b);
-        return set_register(r, number, true, in_units(p, (uint64_t)take_signed(b)));
+    case OFFSET_EXT: number = take_unsigned(b); return set_register(r, number, true, take_units(p, b));
+    case OFFSET_SIGNED: number = take_unsigned(b); return set_register(r, number, true, take_signed_units(p, b));
     case RESTORE_EXT:
         number = take_unsigned(b);
         return number >= REGS || set_register(r, number, p->initial.saved[number], p->initial.at[number]);
@@ -176,16 +188,16 @@ static bool step(program *p, bytes *b) {
         *r = p->kept[--p->n_kept];
         return true;
     case DEF_CFA:
-        r->cfa_reg = (unsigned)take_unsigned(b);
+        r->cfa_reg = take_unsigned(b);
         r->cfa_offset = (int64_t)take_unsigned(b);
         return true;
     case DEF_CFA_SIGNED:
-        r->cfa_reg = (unsigned)take_unsigned(b);
-        r->cfa_offset = in_units(p, (uint64_t)take_signed(b));
+        r->cfa_reg = take_unsigned(b);
+        r->cfa_offset = take_signed_units(p, b);
         return true;
-    case DEF_CFA_REG: r->cfa_reg = (unsigned)take_unsigned(b); return true;
+    case DEF_CFA_REG: r->cfa_reg = take_unsigned(b); return true;
     case DEF_CFA_OFFSET: r->cfa_offset = (int64_t)take_unsigned(b); return true;
-    case DEF_CFA_OFFSET_SIGNED: r->cfa_offset = in_units(p, (uint64_t)take_signed(b)); return true;
+    case DEF_CFA_OFFSET_SIGNED: r->cfa_offset = take_signed_units(p, b); return true;
     case ARGS_SIZE: take_unsigned(b); return true;
     case SIGNS: return true; /* whether the return address is signed: signatures are cut off in any case */
     default: return false;
@@ -223,6 +235,7 @@ static bool read_common(target *t, uint64_t at, program *p, char *pointers) {
     const char *letters = take_text(&b);
     p->code_unit = take_unsigned(&b);
     p->data_unit = take_signed(&b);
+    if (version != 1 && version != 3) return false;
     uint64_t lr = version == 1 ? take(&b, 1) : take_unsigned(&b);
     *pointers = 0;
     if (letters[0] != 'z' || lr != LR) return false;
@@ -269,27 +282,38 @@ static bool read_entry(target *t, uint64_t at, uint64_t ip, program *p) {
 
 /* ---- A step ---- */
 
-bool remote_unwind_arm64(target *t, target_regs *r, bool called) {
+/* Where a function returns to. Signed addresses (pointer authentication) have their signature in the bits that no address of the
+ * program has: how many these are is the kernel's choice, and told by the highest mapping, which is a stack. */
+static uint64_t unsign(const target *t, uint64_t address) {
+    size_t n;
+    const target_map *maps = target_maps(t, &n);
+    if (n == 0) return address;
+    return address & UINT64_MAX >> __builtin_clzll((maps[n - 1].end - 1) | 1);
+}
+
+bool remote_unwind_arm64(target *t, target_regs *regs, bool called) {
     program p;
     uint64_t word;
-    const uint64_t ip = r->ip - called, hdr = find_header(t, ip);
+    target_regs r = *regs;
+    const uint64_t ip = r.ip - called, hdr = find_header(t, ip);
     if (hdr == 0 || !read_entry(t, find_entry(t, hdr, ip), ip, &p) || p.now.no_return) return false;
     if (p.now.cfa_reg != SP && p.now.cfa_reg != FP) return false;
-    const uint64_t cfa = (p.now.cfa_reg == SP ? r->sp : r->fp) + (uint64_t)p.now.cfa_offset;
-    if (cfa < r->sp || cfa % 16 != 0) return false;
+    const uint64_t cfa = (p.now.cfa_reg == SP ? r.sp : r.fp) + (uint64_t)p.now.cfa_offset;
+    if (cfa < r.sp || cfa % 16 != 0) return false;
     const struct {
         unsigned number;
         uint64_t *value;
-    } regs[] = {{19, &r->base}, {20, &r->kbase}, {21, &r->pc}, {22, &r->vm}, {FP, &r->fp}, {LR, &r->lr}};
-    for (size_t i = 0; i < sizeof regs / sizeof regs[0]; i++) {
-        if (!p.now.saved[regs[i].number]) continue;
-        if (!target_u64(t, cfa + (uint64_t)p.now.at[regs[i].number], &word)) return false;
-        *regs[i].value = word;
+    } kept[] = {{19, &r.base}, {20, &r.kbase}, {21, &r.pc}, {22, &r.vm}, {FP, &r.fp}, {LR, &r.lr}};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (!p.now.saved[kept[i].number]) continue;
+        if (!target_u64(t, cfa + (uint64_t)p.now.at[kept[i].number], &word)) return false;
+        *kept[i].value = word;
     }
-    word = r->lr & ADDRESS_MASK;
-    if (word == 0 || (word == r->ip && cfa == r->sp)) return false;
-    r->ip = word;
-    r->sp = cfa;
-    if (!p.now.saved[LR]) r->lr = 0; /* it was used up */
+    word = unsign(t, r.lr);
+    if (word == 0 || (word == r.ip && cfa == r.sp)) return false;
+    r.ip = word;
+    r.sp = cfa;
+    if (!p.now.saved[LR]) r.lr = 0; /* it was used up */
+    *regs = r;
     return true;
 }
