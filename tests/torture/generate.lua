@@ -112,7 +112,7 @@ local expressions = {
         2, "string.format('%g:%s', N($n), $s)", 2, "tostring(N($n))", 1, "type($n)", 1, "type($t)", 1, "S(($s):rep(3, '-'))", 1, "($s):reverse()", 1, "($s):upper()", 1, "S(($s):match('(%w+)%W*'))",
         1, "(($s):gsub('%w+', { a = 'A', k = false, s = '%' }))", 1, "(($s):gsub('(.)(.)', function(a, b) T()$_return b .. a end))",
         1, "string.char(65 + W($n) % 26)", 1, "('%5.1f|%x|%q'):format(N($n), W($n), $s)", 1, "table.concat({N($n), $s,$_1e15}, ',')",
-        1, "S(ffi and ffi.string($s, math.min(#$s, 2)))", 1, "words($s)", 1, "S($t .. $s)", 2, "S($c)",
+        1, "S(bytes($s, #$s))", 1, "words($s)", 1, "S($t .. $s)", 2, "S($c)",
     },
     t = {
         30, "$T", 3, "G", 4, "{$n,$_$n, x = $n}", 2, "{$c}", 1, "{$u}", 5, "O($n)", 1, "{$s, m = function(self, a)$_return a end}",
