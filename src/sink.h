@@ -27,8 +27,8 @@ sink *sink_open(sink **list, const char *path, int *error);
  * that, at most a second. */
 void sink_close(sink **list, sink *s, bool wait);
 
-/* Put a line, without its newline, into the ring. False: it was dropped; one that begins with a brace is told of in JSON. A few hundred nanoseconds; no system call unless
- * the thread sleeps because nothing came for a second. */
+/* Put a line, without its newline, into the ring. False: it was dropped; of one that begins with a brace the file tells in
+ * JSON. A few hundred nanoseconds; no system call unless the thread sleeps because nothing came for a second. */
 bool sink_write(sink *s, const char *line, size_t len);
 
 /* What the thread could not do since the last call: an errno value, 0 for nothing. The same again only after a minute. */
