@@ -170,6 +170,12 @@ static bool is_timed(const context *c, const logpoint *p, uint64_t hit) {
     return p != NULL || c->governor.budget > 0 || hit <= ALL_OF_FIRST || hit % EACH == 0;
 }
 
+/* The hook after its filter ran, which may have had a hooks file applied: one that lasts is in another table then. */
+static hook *in_force(const context *c, hook *h) {
+    hook *now = h->removed ? hooks_find_id(c->hooks, h->id) : NULL;
+    return now != NULL ? now : h;
+}
+
 void capture_run(context *c, lua_State *L, hook *h) {
     run r = {.hook = h};
     char buffer[LOG_ERROR_TEXT];
@@ -200,16 +206,16 @@ void capture_run(context *c, lua_State *L, hook *h) {
         lua_pop(L, 1);
     } else if (status != 0) {
         r.keep = false;
-        h->errors++;
+        in_force(c, h)->errors++;
         log_message(c, L, LJINSPECT_ERROR, "%s: error in filter, hook removed: %s", h->key,
                     log_error_text(L, buffer, sizeof buffer));
         lua_pop(L, 1);
     }
     if (timed) {
-        h->timed++;
+        in_force(c, h)->timed++;
         governor_charge(c, L, h, start, ticks_now());
     }
-    if (!r.keep && !h->removed) context_remove(c, L, c->hooks, h);
+    if (!r.keep) context_remove(c, L, c->hooks, in_force(c, h));
 }
 
 int capture_getname(const lua_Debug *ar, char *buffer, size_t size) {

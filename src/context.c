@@ -430,7 +430,12 @@ int context_commit(context *c, lua_State *L) {
         size_t n = 0;
         for (hook *h = hooks_first(new); h != NULL; h = hooks_next(h)) {
             const hook *before = hooks_find_id(old, h->id); /* one that lasts */
-            if (before != NULL) h->hits = before->hits;
+            if (before == NULL) continue;
+            h->hits = before->hits;
+            h->matched = before->matched;
+            h->dropped = before->dropped;
+            h->errors = before->errors;
+            h->timed = before->timed;
         }
         c->hooks = new;
         c->staged = NULL;

@@ -80,7 +80,10 @@ void governor_charge(context *c, lua_State *L, hook *h, uint64_t start, uint64_t
     if ((double)g->spent <= g->budget * (double)second) return;
     hook *most = dearest(c, end);
     g->spent = 0;
+    hook_table *t = c->hooks; /* a logger may have a hooks file applied */
+    hooks_pin(t);
     if (most != NULL) suspend(c, L, most, end, g->budget, "all hooks'");
+    hooks_unpin(t);
 }
 
 void governor_cost(const hook *h, double *mean_ns, double *max_ns) {

@@ -26,8 +26,9 @@ typedef struct member {
     pid_t pid, recorder;
     unsigned long long began; /* when the process did: another may get its number later */
     int result, errors;       /* files in memory */
-    bool over;
-    int status; /* of the recorder */
+    bool gone;                /* it has ended */
+    bool over;                /* the recorder has */
+    int status;               /* of the recorder */
 } member;
 
 typedef struct family {
@@ -35,6 +36,7 @@ typedef struct family {
     member list[MEMBERS_MAX];
     size_t n, recording;
     bool full;
+    bool has_lists; /* kernel_has_lists() */
 } family;
 
 /* What a recorder hands over; the stacks follow. */
@@ -76,30 +78,26 @@ static bool read_process(pid_t pid, process *p) {
     return rest[2] != 'Z' && rest[2] != 'X';
 }
 
-/* All processes but us and ours. NULL: no memory, or no /proc. The caller frees it. */
-static process *read_processes(size_t *n) {
-    process *list = NULL;
-    size_t room = 0;
-    DIR *dir = opendir("/proc");
-    *n = 0;
-    if (dir == NULL) return NULL;
-    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
-        process p;
-        if (!isdigit((unsigned char)*e->d_name) || !read_process((pid_t)strtol(e->d_name, NULL, 10), &p)) continue;
-        if (p.pid == getpid() || p.parent == getpid()) continue;
-        if (*n == room) {
-            process *more = realloc(list, (room = room == 0 ? 256 : 2 * room) * sizeof *list);
-            if (more == NULL) {
-                free(list);
-                list = NULL;
-                break;
-            }
-            list = more;
-        }
-        list[(*n)++] = p;
+typedef struct processes {
+    process *list;
+    size_t n, room;
+} processes;
+
+/* Add the process, but not us or ours, nor one that has ended, nor one that is there already. False: no memory. */
+static bool add_process(processes *all, pid_t pid) {
+    process p;
+    for (size_t i = 0; i < all->n; i++)
+        if (all->list[i].pid == pid) return true;
+    if (!read_process(pid, &p) || p.pid == getpid() || p.parent == getpid()) return true;
+    if (all->n == all->room) {
+        size_t room = all->room == 0 ? 256 : 2 * all->room;
+        process *more = realloc(all->list, room * sizeof *more);
+        if (more == NULL) return false;
+        all->list = more;
+        all->room = room;
     }
-    closedir(dir);
-    return list;
+    all->list[all->n++] = p;
+    return true;
 }
 
 static bool is_member(const family *f, const process *p) {
@@ -108,10 +106,76 @@ static bool is_member(const family *f, const process *p) {
     return false;
 }
 
-static bool has_parent_in(const process *list, size_t n, const process *p) {
-    for (size_t i = 0; i < n; i++)
-        if (list[i].in && list[i].pid == p->parent) return true;
+/* ---- By the kernel's lists of children: to read all of /proc ten times a second would take a good part of a core where
+ * there are thousands of processes ---- */
+
+/* proc(5), /proc/pid/task/tid/children: those that this thread has started. Not in all kernels. */
+static FILE *open_children(pid_t pid, long thread) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%ld/children", (int)pid, thread);
+    return fopen(path, "re");
+}
+
+static bool kernel_has_lists(void) {
+    FILE *f = open_children(getpid(), getpid());
+    if (f != NULL) fclose(f);
+    return f != NULL;
+}
+
+static bool add_children(processes *all, pid_t pid) {
+    char path[32];
+    bool ok = true;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    if (dir == NULL) return true; /* it has ended */
+    for (const struct dirent *e; ok && (e = readdir(dir)) != NULL;) {
+        int child;
+        FILE *f = isdigit((unsigned char)*e->d_name) ? open_children(pid, strtol(e->d_name, NULL, 10)) : NULL;
+        while (ok && f != NULL && fscanf(f, "%d", &child) == 1) ok = add_process(all, child);
+        if (f != NULL) fclose(f);
+    }
+    closedir(dir);
+    return ok;
+}
+
+/* The members that there still are, and what they have started. False: no memory. */
+static bool read_descendants(family *f, processes *all) {
+    bool ok = f->n > 0 || add_process(all, f->q->pid);
+    for (size_t i = 0; ok && i < f->n; i++) {
+        member *m = &f->list[i];
+        process p;
+        m->gone = m->gone || !read_process(m->pid, &p) || p.began != m->began;
+        if (!m->gone) ok = add_process(all, m->pid);
+    }
+    for (size_t i = 0; ok && i < all->n; i++) ok = add_children(all, all->list[i].pid); /* the list grows */
+    for (size_t i = 0; i < all->n; i++) all->list[i].in = true;
+    return ok;
+}
+
+/* ---- By all processes ---- */
+
+static bool has_parent_in(const processes *all, const process *p) {
+    for (size_t i = 0; i < all->n; i++)
+        if (all->list[i].in && all->list[i].pid == p->parent) return true;
     return false;
+}
+
+/* False: no memory, or no /proc. */
+static bool read_all(const family *f, processes *all) {
+    DIR *dir = opendir("/proc");
+    bool ok = dir != NULL, more = ok;
+    for (const struct dirent *e; ok && (e = readdir(dir)) != NULL;)
+        if (isdigit((unsigned char)*e->d_name)) ok = add_process(all, (pid_t)strtol(e->d_name, NULL, 10));
+    if (dir != NULL) closedir(dir);
+    for (size_t i = 0; i < all->n; i++) all->list[i].in = all->list[i].pid == f->q->pid || is_member(f, &all->list[i]);
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < all->n; i++) {
+            if (all->list[i].in || !has_parent_in(all, &all->list[i])) continue;
+            all->list[i].in = more = true;
+        }
+    }
+    return ok;
 }
 
 /* ---- Recording one ---- */
@@ -156,29 +220,25 @@ static bool start_recorder(family *f, const process *p) {
 
 /* 0, or an exit status after a message. */
 static int look_for_members(family *f) {
-    size_t n;
-    process *list = read_processes(&n);
-    bool more = list != NULL, ok = true;
-    if (list == NULL) return cli_fail(CLI_FAILED, "the list of processes cannot be read: %s", strerror(errno));
-    for (size_t i = 0; i < n; i++) list[i].in = list[i].pid == f->q->pid || is_member(f, &list[i]);
-    while (more) {
-        more = false;
-        for (size_t i = 0; i < n; i++) {
-            if (list[i].in || !has_parent_in(list, n, &list[i])) continue;
-            list[i].in = more = true;
-        }
+    processes all = {.list = NULL};
+    bool ok = f->has_lists ? read_descendants(f, &all) : read_all(f, &all);
+    if (!ok) {
+        int reason = errno;
+        free(all.list);
+        return cli_fail(CLI_FAILED, "the list of processes cannot be read: %s", strerror(reason));
     }
-    for (size_t i = 0; i < n && ok; i++) {
-        if (!list[i].in || is_member(f, &list[i])) continue;
-        if (list[i].pid == f->q->pid && f->n > 0) continue; /* its number is another's by now */
+    for (size_t i = 0; i < all.n && ok; i++) {
+        const process *p = &all.list[i];
+        if (!p->in || is_member(f, p)) continue;
+        if (p->pid == f->q->pid && f->n > 0) continue; /* its number is another's by now */
         if (f->n == MEMBERS_MAX) {
             if (!f->full) fprintf(stderr, "ljinspect: more than %d processes: the others are left out\n", MEMBERS_MAX);
             f->full = true;
             break;
         }
-        ok = start_recorder(f, &list[i]);
+        ok = start_recorder(f, p);
     }
-    free(list);
+    free(all.list);
     return ok ? 0 : cli_fail(CLI_FAILED, "a process of our own cannot be started: %s", strerror(errno));
 }
 
@@ -275,6 +335,7 @@ int record_children(const record_request *q, profile *p, recorder_counts *c, dou
     *seconds = 0;
     if (f == NULL) return cli_fail(CLI_FAILED, "%s", strerror(ENOMEM));
     f->q = q;
+    f->has_lists = kernel_has_lists();
     const double begin = sampler_now();
     bool terminal = progress_wanted();
     int status = look_for_members(f);

@@ -43,6 +43,35 @@ check "the children alone, where the process has no LuaJIT" eval '
 check "are shown" contains "$(cat "$work/inner.folded")" "of_middle@family.lua"
 pkill -KILL -P "$outer"
 
+# The kernel lists children by the thread that has started them, and not every kernel does.
+cat >thread.c <<'END'
+#include <pthread.h>
+#include <unistd.h>
+static char **words;
+static void *start(void *unused) {
+    if (fork() == 0) _exit(execvp(words[1], words + 1));
+    return pause(), unused;
+}
+int main(int argc, char **argv) {
+    pthread_t thread;
+    words = argv;
+    pthread_create(&thread, NULL, start, NULL);
+    return argc + pause();
+}
+END
+printf '%s\n' '#define _GNU_SOURCE' '#include <dlfcn.h>' '#include <stdio.h>' '#include <string.h>' \
+    'FILE *fopen(const char *p, const char *m) {' \
+    '  FILE *(*next)(const char *, const char *) = dlsym(RTLD_NEXT, "fopen");' \
+    '  return strstr(p, "/children") != NULL ? NULL : next(p, m); }' >no_lists.c
+check "a child of another thread" eval 'cc -pthread thread.c -o thread && cc -shared -fPIC no_lists.c -o no_lists.so &&
+    { ./thread luajit family.lua middle "$work" & outer=$!; } && started+=($outer) && sleep 1 &&
+    status 0 "$ljinspect" record --children -b ptrace -d 1 -o "$work/thread.folded" $outer'
+check "is shown" contains "$(cat "$work/thread.folded")" "of_middle@family.lua"
+check "where the kernel has no lists of children" status 0 env LD_PRELOAD="$work/no_lists.so" \
+    ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$ljinspect" record --children -b ptrace -d 1 -o "$work/no_lists.folded" $outer
+check "is shown, too" contains "$(cat "$work/no_lists.folded")" "of_middle@family.lua"
+pkill -KILL -P "$outer"
+
 sleep 60 &
 started+=($!)
 check "no LuaJIT anywhere" status 5 "$ljinspect" record --children -d 0.2 -o "$work/none" $!

@@ -758,6 +758,59 @@ static void a_filter_that_polls_takes_no_hit_from_hooks_that_last(void **state) 
     assert_lua(f->L, "new == 1");
 }
 
+/* What is known of a hook that lasts. */
+static int copy_lasting(const ljinspect_hook_info *info, void *arg) {
+    if (strcmp(info->key, "hooked.lua#2") == 0) *(ljinspect_hook_info *)arg = *info;
+    return 0;
+}
+
+static void counts_of_hooks_that_last_go_on_when_the_file_changes(void **state) {
+    fixture *f = *state;
+    counter c = {0};
+    ljinspect_hook_info info = {.key = NULL};
+    ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = count_hit, .userdata = &c, .lasting = 1};
+    ljinspect_hook_options o;
+    run_named(f->L, hooked_code, "@hooked.lua");
+    ljinspect_hook_options_init(&o, sizeof o);
+    o.file = "hooked.lua";
+    o.line = 2;
+    o.log = "{no .. such}";
+    o.per_second = 0.001;
+    o.filter = &filter;
+    assert_true(ljinspect_set_hook_with(f->L, &o, NULL, 0) > 0);
+    run(f->L, "for i = 1, 40 do hooked(i) end");
+    write_file(f->file, one_hook);
+    watch_file(f, f->file);
+    run(f->L, "hooked(1)");
+    assert_int_equal(ljinspect_hooks(f->L, copy_lasting, &info), 2);
+    assert_int_equal(info.hits, 41);
+    assert_int_equal(info.matched, 41);
+    assert_int_equal(info.dropped, 40);
+    assert_int_equal(info.errors, 1);
+    assert_true(info.mean_ns > 0 && info.mean_ns <= info.max_ns);
+}
+
+static int poll_and_leave(ljinspect_hit *hit, void *userdata) {
+    counter *c = userdata;
+    c->hits++;
+    assert_int_equal(ljinspect_poll(ljinspect_hit_state(hit)), 1);
+    return LJINSPECT_REMOVE;
+}
+
+static void a_hook_that_lasts_can_have_the_file_applied_and_go(void **state) {
+    fixture *f = *state;
+    counter c = {0};
+    ljinspect_filter filter = {.kind = LJINSPECT_FILTER_C, .call = poll_and_leave, .userdata = &c, .lasting = 1};
+    run_named(f->L, hooked_code, "@hooked.lua");
+    watch_file(f, f->file);
+    assert_true(ljinspect_set_hook(f->L, "hooked.lua", 2, 0, &filter) > 0);
+    write_file(f->file, one_hook);
+    run(f->L, "hooked(1) hooked(2)");
+    assert_int_equal(c.hits, 1);
+    assert_int_equal(hooks_set(f), 1);
+    assert_last_key(f, "c.lua#3");
+}
+
 static void a_filter_that_stops_watching_is_safe(void **state) {
     fixture *f = *state;
     run_named(f->L, hooked_code, "@hooked.lua");
@@ -1185,6 +1238,8 @@ int main(void) {
         T(a_file_sees_its_own_hooks),
         T(a_filter_that_polls_may_replace_itself),
         T(a_filter_that_polls_takes_no_hit_from_hooks_that_last),
+        T(counts_of_hooks_that_last_go_on_when_the_file_changes),
+        T(a_hook_that_lasts_can_have_the_file_applied_and_go),
         T(a_filter_that_stops_watching_is_safe),
         T(a_file_that_stops_and_starts_watching_itself_is_applied),
         T(hooks_are_not_hit_by_what_a_file_runs),
