@@ -283,12 +283,14 @@ static bool read_entry(target *t, uint64_t at, uint64_t ip, program *p) {
 /* ---- A step ---- */
 
 /* Where a function returns to. Signed addresses (pointer authentication) have their signature in the bits that no address of the
- * program has: how many these are is the kernel's choice, and told by the highest mapping, which is a stack. */
+ * program has: how many these are is the kernel's choice, and told by the highest mapping, which is a stack. What lies above
+ * all programs is not arm64's, but of the machine that emulates it. */
 static uint64_t unsign(const target *t, uint64_t address) {
+    enum { BITS_MAX = 52 };
     size_t n;
     const target_map *maps = target_maps(t, &n);
-    if (n == 0) return address;
-    return address & UINT64_MAX >> __builtin_clzll((maps[n - 1].end - 1) | 1);
+    while (n > 0 && maps[n - 1].end > UINT64_C(1) << BITS_MAX) n--;
+    return n == 0 ? address : address & UINT64_MAX >> __builtin_clzll((maps[n - 1].end - 1) | 1);
 }
 
 bool remote_unwind_arm64(target *t, target_regs *regs, bool called) {

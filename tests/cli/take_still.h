@@ -11,6 +11,7 @@
 
 static bool take_piece(target *t, struct still *s, uint64_t from, uint64_t end) {
     struct still_piece p = {.address = from & ~UINT64_C(7), .start = from, .end = end};
+    if (end < p.address || end - p.address > sizeof s->data) return false;
     p.len = (end - p.address) & ~UINT64_C(7);
     if (s->used + sizeof p + p.len > sizeof s->data) return false;
     memcpy(s->data + s->used, &p, sizeof p);

@@ -299,6 +299,8 @@ static void signatures(void) {
             regs = at_offset(SECOND + 4);
             regs.lr = kept;
             check("... in the register", remote_unwind_arm64(t, &regs, false) && is_frame(SP_AT, address));
+            /* An emulator's mappings on x86-64. */
+            if (other == 0) add_map(UINT64_C(0xffffffffff600000), TARGET_PAGE, true, "[vsyscall]");
         }
         const uint64_t again = word(SP_AT + 8);
         memcpy(stack + SP_AT + 8, &again, sizeof again);

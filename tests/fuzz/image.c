@@ -215,10 +215,12 @@ target *image_open(const uint8_t *bytes, size_t size) {
     if (i == NULL) goto fail;
     i->flags = (unsigned)take(&in, 1);
     live = (i->flags & IMAGE_LIVE) != 0;
+    t->cpu = (i->flags & IMAGE_ARM64) != 0 ? CPU_ARM64 : CPU_X64;
     if (!add_maps(t, &in)) goto fail;
-    uint64_t *const regs[] = {&i->regs.ip, &i->regs.sp,    &i->regs.base, &i->regs.pc,
-                              &i->regs.vm, &i->regs.kbase, &i->regs.rb};
-    for (size_t k = 0; k < sizeof regs / sizeof regs[0]; k++) *regs[k] = take(&in, 8);
+    uint64_t *const regs[] = {&i->regs.ip,    &i->regs.sp, &i->regs.base, &i->regs.pc, &i->regs.vm,
+                              &i->regs.kbase, &i->regs.rb, &i->regs.lr,   &i->regs.fp};
+    const size_t n_regs = sizeof regs / sizeof regs[0] - (t->cpu == CPU_ARM64 ? 0 : 2);
+    for (size_t k = 0; k < n_regs; k++) *regs[k] = take(&in, 8);
     if (!add_lines(i, &in)) goto fail;
     i->changes = in.at;
     i->n_changes = in.left / CHANGE;

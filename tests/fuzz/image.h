@@ -3,7 +3,7 @@
  *
  *   flags     u8    IMAGE_
  *   maps      u8    how many; then each: start u64, end u64, bits u8 (read, write, execute, shared, has a path)
- *   regs      7 u64 ip, sp, base, pc, dispatch, kbase, rb of its one thread
+ *   regs      7 u64 ip, sp, base, pc, dispatch, kbase, rb of its one thread; of arm64 two more: x30, x29
  *   lines     u16   how many; then each: address u64, length u8, the bytes
  *   changes   the rest, each: after how many reads u16, line u16, offset u8, word u64: memory that changes under the reader
  *
@@ -17,7 +17,7 @@
 
 #include "../../src/remote/target.h"
 
-enum { IMAGE_LIVE = 1, IMAGE_RUNS = 2, IMAGE_GONE = 4 /* cannot be stopped */ };
+enum { IMAGE_LIVE = 1, IMAGE_RUNS = 2, IMAGE_GONE = 4 /* cannot be stopped */, IMAGE_ARM64 = 8 };
 enum { IMAGE_MAPS = 64, IMAGE_LINES = 4096, IMAGE_MAP_BITS = 5 };
 
 /* So that an input ends: reads that succeed, and how much of a mapping is searched. */

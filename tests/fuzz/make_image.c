@@ -1,6 +1,7 @@
 /*
- * make_image CORE FILE: the part of a core file that its report needs, as an image (image.h), a few kilobytes: how the
- * seeds in corpus/image were made, of cores of tests/cli/make_core. What the report does not miss is left out.
+ * make_image CORE FILE [PROGRAM]: the part of a core file that its report needs, as an image (image.h), a few kilobytes: how
+ * the seeds in corpus/image were made, of cores of tests/cli/make_core, and of those that qemu-user leaves, which name no
+ * program. What the report does not miss is left out.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,12 +102,13 @@ static void put_maps(target *t) {
 }
 
 static size_t write_image(target *core, const target_regs *r) {
-    const uint64_t regs[] = {r->ip, r->sp, r->base, r->pc, r->vm, r->kbase, r->rb};
+    const uint64_t regs[] = {r->ip, r->sp, r->base, r->pc, r->vm, r->kbase, r->rb, r->lr, r->fp};
+    const bool arm64 = target_cpu_of(core) == CPU_ARM64;
     size_t n = 0;
     size = 0;
-    put(0, 1);
+    put(arm64 ? IMAGE_ARM64 : 0, 1);
     put_maps(core);
-    for (size_t i = 0; i < sizeof regs / sizeof regs[0]; i++) put(regs[i], 8);
+    for (size_t i = 0; i < sizeof regs / sizeof regs[0] - (arm64 ? 0 : 2); i++) put(regs[i], 8);
     for (size_t i = 0; i < n_lines; i++) n += !lines[i].out;
     put(n, 2);
     for (size_t i = 0; i < n_lines; i++) {
@@ -121,7 +123,10 @@ static size_t write_image(target *core, const target_regs *r) {
 static char *report(target *core, const target_regs *r) {
     target *t = image_open(out, write_image(core, r));
     if (t == NULL) abort();
-    char *text = report_stack(t, true, true, true);
+    char *stack = report_stack(t, true, true, true), *still = report_still(t), *text = NULL;
+    if (stack == NULL || still == NULL || asprintf(&text, "%s%s", still, stack) < 0) abort();
+    free(stack);
+    free(still);
     target_close(t);
     return text;
 }
@@ -148,14 +153,15 @@ int main(int argc, char **argv) {
     target_error error;
     target_regs regs;
     pid_t thread;
-    if (argc != 3) return 2;
-    target *core = target_open_core(argv[1], NULL, &error);
+    if (argc < 3 || argc > 4) return 2;
+    target *core = target_open_core(argv[1], argc == 4 ? argv[3] : NULL, &error);
     if (core == NULL || target_threads(core, &thread, 1) != 1 || !target_stop(core, thread, &regs)) return 1;
     target_ops noting = *core->ops;
     core_ops = core->ops;
     noting.read = noting_read;
     core->ops = &noting;
     free(report_stack(core, true, true, true));
+    free(report_still(core));
     core->ops = core_ops;
     cut_up(core);
     char *expected = report(core, &regs);

@@ -7,6 +7,7 @@
 
 #include "../../src/cli/profile.h"
 #include "../../src/cli/recorder.h"
+#include "../cli/take_still.h"
 #include "json_check.h"
 #include "pprof_check.h"
 
@@ -181,4 +182,45 @@ void report_profile(target *t) {
     recorder_free(r);
     profile_free(&p);
     remote_free_vms(&vms);
+}
+
+/* Registers that are not the interpreter's are zero. */
+static void still_registers(const target *t, const target_regs *r, __u64 *reg) {
+    memset(reg, 0, STILL_REGS * sizeof *reg);
+    reg[STILL_IP] = r->ip;
+    if (target_cpu_of(t) == CPU_ARM64) {
+        reg[STILL_ARM64_BASE] = r->base, reg[20] = r->kbase, reg[21] = r->pc, reg[22] = r->vm;
+        reg[29] = r->fp, reg[30] = r->lr, reg[STILL_ARM64_SP] = r->sp;
+    } else {
+        reg[STILL_X64_BASE] = r->base, reg[3] = r->pc, reg[STILL_X64_SP] = r->sp;
+        reg[5] = r->rb, reg[14] = r->vm, reg[15] = r->kbase;
+    }
+}
+
+char *report_still(target *t) {
+    char text[64];
+    unsigned followed = 0;
+    static struct still record;
+    static remote_still still;
+    remote_vms vms;
+    profile p;
+    if (!remote_find_vms(t, &vms) || !profile_init(&p)) abort();
+    recorder *r = recorder_new(&p);
+    remote_sample *s = calloc(1, sizeof *s);
+    if (r == NULL || s == NULL) abort();
+    for (size_t i = 0; i < vms.n && i < REPORT_VMS_MAX; i++) {
+        target_regs regs;
+        if (!target_stop(t, target_pid(t), &regs)) break;
+        still_registers(t, &regs, record.reg);
+        if (take_still(t, &vms.list[i], &record) && remote_still_open(&still, target_cpu_of(t), &record, sizeof record))
+            recorder_still(r, t, &vms.list[i], &still, s), followed += still.followed;
+    }
+    snprintf(text, sizeof text, "%llu stills, %u instructions followed\n", (unsigned long long)recorder_count(r)->good,
+             followed);
+    remote_free_sample(s);
+    free(s);
+    recorder_free(r);
+    profile_free(&p);
+    remote_free_vms(&vms);
+    return strdup(text);
 }

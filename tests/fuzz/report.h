@@ -24,6 +24,10 @@ void report_traces_vm(const copied *from, size_t number, bool json);
 /* Profile it as `ljinspect record` does, and check the profile. */
 void report_profile(target *t);
 
+/* Look at stills of it, as the kernel would take them, as `ljinspect record` does: how many were understood, and how many
+ * instructions were followed for that. The caller frees it. */
+char *report_still(target *t);
+
 /* Write a profile in each format, and read it again. Aborts where the files are not what they are to be: JSON without control
  * characters, a page without tags in its data, folded stacks that have as many samples when they are read, the profile's
  * own stacks in pprof's format. */
