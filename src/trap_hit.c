@@ -233,6 +233,7 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
         trap_extract(e, p);
     }
     e->step.proto = p;
+    e->step.again = NULL;
     e->step.hookmask_off = 0;
     e->step.mode = trap_mode(e);
     load_slots(e->step.slots, e);
@@ -245,7 +246,10 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
 /* `hooked`: LuaJIT's own hooks were run for the instruction to come. */
 static uintptr_t rearm(trap_regs *r, bool hooked) {
     trap_engine *e = trap_vms_find(r->vm);
+    /* vm_x64.dasc, vmeta_for: strings have become numbers, and the same instruction comes again. */
+    bool again = hooked && e->step.active && e->step.again == r->pc;
     trap_step_finish(e);
+    if (again) return e->v.lay->handler[r->op];
     if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
         lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
         ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
@@ -284,6 +288,10 @@ static bool reads_itself(const vm_layout *lay, const trap_regs *r, const trap_pl
         return vm_ptr(vm_ptr(func, VM_FUNC_ENV), VM_TAB_METATABLE) != NULL;
     }
     if (lay->has_integers) return true;
+    if (op == VM_FORI) {
+        const uint64_t *range = slot + VM_INS_A(ins);
+        return !vm_is_double(range[0]) || !vm_is_double(range[1]) || !vm_is_double(range[2]);
+    }
     if (op >= VM_ISLT && op <= VM_ISGT) return !vm_is_double(slot[VM_INS_A(ins)]) || !vm_is_double(slot[VM_INS_D(ins)]);
     if (op == VM_UNM) return !vm_is_double(slot[VM_INS_D(ins)]);
     if (op >= VM_ADDVN && op <= VM_MODNV) return !vm_is_double(slot[VM_INS_B(ins)]);
@@ -434,6 +442,7 @@ uintptr_t trap_enter(trap_regs *r) {
         if (!e->in_hit && e->base.host.change_waiting(e->base.host.owner)) trap_pause(e);
         if (p != NULL && p->how == TRAP_STEP && reads_itself(lay, r, p)) {
             step_begin(e, L, p->proto);
+            if (lay->name[op] == VM_FORI) e->step.again = r->pc;
         } else if (wants_return(e, op)) {
             go_on = return_begin(e, L, r, p);
         }
