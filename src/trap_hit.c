@@ -130,14 +130,24 @@ void trap_sync_state(lua_State *L, const trap_regs *r, uint32_t slots) {
     r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
 }
 
+/* Whether the function that runs is one of LuaJIT's libraries, which have the opcodes that our traps have in others: they
+ * come without line information (lj_lib.c: lib_read_lfunc), and what is hooked has it. */
+static bool is_builtin(const trap_engine *e, const trap_regs *r) {
+    const char *function = (const char *)(uintptr_t)(vm_u64(r->base, -16) & VM_ADDRESS_MASK);
+    const vm_proto *pt = vm_func_proto(e->v.lay, function);
+    return pt != NULL && vm_proto_stripped(pt);
+}
+
 /*
  * The place at which the interpreter stands, if it is one. The entry may be of a function that was freed, whose memory
- * is another's by now: a trap opcode is there only if we wrote it, a place without one asks whether its function lives.
+ * is another's by now: a trap opcode is there only if we wrote it, or in a built-in function; a place without one asks
+ * whether its function lives.
  * Leaves base and top as a C function would see them; the stack may move.
  */
 static trap_place *current_place(trap_engine *e, lua_State *L, trap_regs *r) {
     trap_place *p = trap_find_place(e, r->pc - 1);
     if (p == NULL || VM_INS_OP(*p->at) != (p->how == TRAP_SLOT ? p->opcode : p->trap)) return NULL;
+    if (p->how != TRAP_SLOT && is_builtin(e, r)) return NULL;
     trap_sync_state(L, r, p->how == TRAP_SLOT ? trap_counted_slots(e, r) : vm_u8(p->proto->pt, VM_PT_FRAMESIZE));
     bool alive = p->how != TRAP_SLOT || (trap_have_stack(e, L, 6) && trap_alive(e, L, p->proto));
     r->base = vm_base(L);
