@@ -265,7 +265,12 @@ context *context_find(lua_State *L, int *error) {
     context *c;
     *error = LJINSPECT_ERR_ARGUMENT;
     if (L == NULL) return NULL;
-    if (look_up(L, &c, error) && c != NULL) c->engine->class->maintain(c->engine, L);
+    if (look_up(L, &c, error) && c != NULL) {
+        engine *e = c->engine;
+        e->at_work++;
+        e->class->maintain(e, L);
+        e->at_work--;
+    }
     return c;
 }
 
@@ -300,20 +305,28 @@ static void open_engine(lua_State *L, context *c, void *arg) {
     o->engine = o->class->open(L, &c->engine->host);
 }
 
+static bool may_change_engine(const context *c) {
+    return c->file == NULL && c->staged == NULL && !c->applying && !c->in_hit && !hooks_dispatching(c->hooks) &&
+           hooks_count(c->hooks) == 0 && c->engine->at_work == 0;
+}
+
 int context_set_engine(context *c, lua_State *L, const engine_class *class) {
     if (c->engine->class == class) return 0;
-    if (c->file != NULL || c->staged != NULL || c->applying || c->in_hit || hooks_dispatching(c->hooks) ||
-        hooks_count(c->hooks) > 0) {
-        return LJINSPECT_ERR_BUSY;
-    }
+    if (!may_change_engine(c)) return LJINSPECT_ERR_BUSY;
     opening o = {.class = class};
+    engine *before = c->engine;
+    before->at_work++;
     int status = context_call(c, L, open_engine, &o, 0);
+    before->at_work--;
     if (status != 0) {
         lua_pop(L, 1);
         return LJINSPECT_ERR_NOMEM;
     }
     if (o.engine == NULL) return LJINSPECT_ERR_ENGINE;
-    engine *before = c->engine;
+    if (!may_change_engine(c)) { /* a finalizer has set a hook meanwhile */
+        o.engine->class->close(o.engine, L, false);
+        return LJINSPECT_ERR_BUSY;
+    }
     c->engine = o.engine;
     before->class->close(before, L, false);
     return 0;
@@ -339,7 +352,10 @@ int64_t context_add(context *c, lua_State *L, const char *file, size_t file_len,
     }
     if (t != c->hooks) return id;
     hooks_pin(t); /* the finalizer may remove this one */
-    int error = c->engine->class->arm(c->engine, L, file, file_len, line, func);
+    engine *e = c->engine;
+    e->at_work++;
+    int error = e->class->arm(e, L, file, file_len, line, func);
+    e->at_work--;
     if (error != 0) {
         *copy = (filter){.ref = LUA_NOREF, .held = 1}; /* still the caller's */
         if (!h->removed) hooks_remove(t, h);
@@ -352,7 +368,12 @@ void context_remove(context *c, lua_State *L, hook_table *t, hook *h) {
     if (h->removed) return;
     hooks_pin(t);
     hooks_remove(t, h);
-    if (t == c->hooks) c->engine->class->disarm(c->engine, L, h->file, h->file_len, h->at);
+    if (t == c->hooks) {
+        engine *e = c->engine;
+        e->at_work++;
+        e->class->disarm(e, L, h->file, h->file_len, h->at);
+        e->at_work--;
+    }
     hooks_unpin(t);
 }
 

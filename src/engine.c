@@ -49,15 +49,16 @@ engine *engine_open(lua_State *L, const engine_host *host) {
 }
 
 void engine_disarm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
+    e->at_work++;
     if (e->class->disarm_all != NULL) {
         e->class->disarm_all(e, L, hooks, n);
-        return;
+    } else {
+        for (size_t i = 0; i < n; i++) e->class->disarm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->at);
     }
-    for (size_t i = 0; i < n; i++) e->class->disarm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->at);
+    e->at_work--;
 }
 
-int engine_arm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
-    if (e->class->arm_all != NULL) return e->class->arm_all(e, L, hooks, n);
+static int arm_each(engine *e, lua_State *L, hook *const *hooks, size_t n) {
     for (size_t i = 0; i < n; i++) {
         int error = e->class->arm(e, L, hooks[i]->file, hooks[i]->file_len, hooks[i]->at, 0);
         if (error != 0) {
@@ -66,4 +67,11 @@ int engine_arm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
         }
     }
     return 0;
+}
+
+int engine_arm_all(engine *e, lua_State *L, hook *const *hooks, size_t n) {
+    e->at_work++;
+    int rc = e->class->arm_all != NULL ? e->class->arm_all(e, L, hooks, n) : arm_each(e, L, hooks, n);
+    e->at_work--;
+    return rc;
 }

@@ -134,6 +134,9 @@ struct engine {
     uint64_t site;
     const void *function;         /* during hit(): the hooked function, as lua_topointer() has it; NULL: not known */
     const engine_return *leaving; /* during the hit() of a return; else NULL */
+    /* More than 0 while the engine, or who calls it, is in the midst of something that may run finalizers or handlers of the
+     * program's, which must not have it closed. */
+    unsigned at_work;
 };
 
 extern const engine_class engine_line;

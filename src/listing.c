@@ -50,7 +50,11 @@ static int fill(listing *l, context *c, lua_State *L) {
     bool known = true;
     for (size_t i = 0; i < l->n; i++) known = known && l->hooks[i]->places > 0;
     if (known) return 0;
-    if (context_call(c, L, locate, l, 0) != 0) {
+    engine *e = c->engine;
+    e->at_work++;
+    int status = context_call(c, L, locate, l, 0);
+    e->at_work--;
+    if (status != 0) {
         lua_pop(L, 1);
         return LJINSPECT_ERR_NOMEM;
     }

@@ -139,7 +139,8 @@ typedef struct trap_engine {
         bool active;
         uint8_t hookmask_off; /* bits of the program's hook mask that are cleared during the step */
         trap_proto *proto;
-        uint8_t mode;                                       /* dispatch mode when it began */
+        const vm_ins *again; /* behind an instruction that may be dispatched twice, from the static slots; or NULL */
+        uint8_t mode;        /* dispatch mode when it began */
         uintptr_t slots[VM_SLOTS_MAX], fixed[VM_SLOTS_MAX]; /* what the dynamic and the static slots held */
         /* What leads to us meanwhile: all trap_rearm_stub, all trap_rearm_fixed_stub. */
         uintptr_t rearm[VM_SLOTS_MAX], rearm_fixed[VM_SLOTS_MAX];
@@ -291,7 +292,8 @@ void trap_calls_present(trap_engine *e, lua_State *L);
 
 /* ---- trap_hit.c -------------------------------------------------------------------------------------------------- */
 
-/* End a step that is under way. Everything that changes places or slots calls it first. */
+/* End a step that is under way. Everything that changes places or slots calls it first: right before, for whatever may run
+ * a finalizer or an event handler of the program's may begin another, and an error that LuaJIT swallows leaves it so. */
 void trap_step_finish(trap_engine *e);
 /* Abort a recording without disturbing the program's hooks. */
 void trap_abort_recording(trap_engine *e, lua_State *L);
@@ -382,11 +384,12 @@ typedef struct trap_doomed_trace {
 typedef struct trap_doomed {
     trap_doomed_trace *traces;
     size_t n, room;
-    bool all; /* everything must go */
+    size_t n_fresh; /* the first of them are as many that came after the first hook; for trap_drop_given_up() */
+    bool all;       /* everything must go */
 } trap_doomed;
 
 bool trap_doomed_add(trap_doomed *d, const vm_trace *t); /* false when memory is short */
-/* Choose those that hold code of `protos` (or, if NULL, those with which LuaJIT gave up), or lead there. The collector
+/* Choose those that hold code of `protos` (or, if NULL, those of the first `n_fresh` with which LuaJIT gave up), or lead there. The collector
  * must not have run since they were added. */
 void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *protos, size_t n);
 bool trap_doomed_any(const trap_doomed *d); /* whether some must go */

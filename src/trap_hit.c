@@ -141,14 +141,24 @@ void trap_sync_state(lua_State *L, const trap_regs *r, uint32_t slots) {
     r->frame[VM_CFRAME_PC] = (uintptr_t)r->pc;
 }
 
+/* Whether the function that runs is one of LuaJIT's libraries, which have the opcodes that our traps have in others: they
+ * come without line information (lj_lib.c: lib_read_lfunc), and what is hooked has it. */
+static bool is_builtin(const trap_engine *e, const trap_regs *r) {
+    const char *function = (const char *)(uintptr_t)(vm_u64(r->base, -16) & VM_ADDRESS_MASK);
+    const vm_proto *pt = vm_func_proto(e->v.lay, function);
+    return pt != NULL && vm_proto_stripped(pt);
+}
+
 /*
  * The place at which the interpreter stands, if it is one. The entry may be of a function that was freed, whose memory
- * is another's by now: a trap opcode is there only if we wrote it, a place without one asks whether its function lives.
+ * is another's by now: a trap opcode is there only if we wrote it, or in a built-in function; a place without one asks
+ * whether its function lives.
  * Leaves base and top as a C function would see them; the stack may move.
  */
 static trap_place *current_place(trap_engine *e, lua_State *L, trap_regs *r) {
     trap_place *p = trap_find_place(e, r->pc - 1);
     if (p == NULL || VM_INS_OP(*p->at) != (p->how == TRAP_SLOT ? p->opcode : p->trap)) return NULL;
+    if (p->how != TRAP_SLOT && is_builtin(e, r)) return NULL;
     trap_sync_state(L, r, p->how == TRAP_SLOT ? trap_counted_slots(e, r) : vm_u8(p->proto->pt, VM_PT_FRAMESIZE));
     bool alive = p->how != TRAP_SLOT || (trap_have_stack(e, L, 6) && trap_alive(e, L, p->proto));
     r->base = vm_base(L);
@@ -244,6 +254,7 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
         trap_extract(e, p);
     }
     e->step.proto = p;
+    e->step.again = NULL;
     e->step.hookmask_off = 0;
     e->step.mode = trap_mode(e);
     load_slots(e->step.slots, e);
@@ -256,7 +267,10 @@ static void step_begin(trap_engine *e, lua_State *L, trap_proto *p) {
 /* `hooked`: LuaJIT's own hooks were run for the instruction to come. */
 static uintptr_t rearm(trap_regs *r, bool hooked) {
     trap_engine *e = trap_vms_find(r->vm);
+    /* vm_x64.dasc, vmeta_for: strings have become numbers, and the same instruction comes again. */
+    bool again = hooked && e->step.active && e->step.again == r->pc;
     trap_step_finish(e);
+    if (again) return e->v.lay->handler[r->op];
     if (e->ret.L != NULL) { /* past the return, not in its hook: the frame is gone */
         lua_State *L = (lua_State *)r->frame[VM_CFRAME_L];
         ptrdiff_t base = r->base - (char *)vm_ptr(L, VM_L_STACK);
@@ -295,6 +309,10 @@ static bool reads_itself(const vm_layout *lay, const trap_regs *r, const trap_pl
         return vm_ptr(vm_ptr(func, VM_FUNC_ENV), VM_TAB_METATABLE) != NULL;
     }
     if (lay->has_integers) return true;
+    if (op == VM_FORI) {
+        const uint64_t *range = slot + VM_INS_A(ins);
+        return !vm_is_double(range[0]) || !vm_is_double(range[1]) || !vm_is_double(range[2]);
+    }
     if (op >= VM_ISLT && op <= VM_ISGT) return !vm_is_double(slot[VM_INS_A(ins)]) || !vm_is_double(slot[VM_INS_D(ins)]);
     if (op == VM_UNM) return !vm_is_double(slot[VM_INS_D(ins)]);
     if (op >= VM_ADDVN && op <= VM_MODNV) return !vm_is_double(slot[VM_INS_B(ins)]);
@@ -445,6 +463,7 @@ uintptr_t trap_enter(trap_regs *r) {
         if (!e->in_hit && e->base.host.change_waiting(e->base.host.owner)) trap_pause(e);
         if (p != NULL && p->how == TRAP_STEP && reads_itself(lay, r, p)) {
             step_begin(e, L, p->proto);
+            if (lay->name[op] == VM_FORI) e->step.again = r->pc;
         } else if (wants_return(e, op)) {
             go_on = return_begin(e, L, r, p);
         }

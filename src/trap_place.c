@@ -42,7 +42,7 @@ trap_how trap_how_of(const vm_layout *lay, const vm_ins *code, uint32_t size, ui
         return to > 0 && to < size && takes_count(lay->name[VM_INS_OP(code[to])]) ? TRAP_SLOT : TRAP_PLAIN;
     }
     if ((op >= VM_ISLT && op <= VM_ISNEP) || op == VM_UNM || (op >= VM_ADDVN && op <= VM_POW) || op == VM_GGET ||
-        op == VM_GSET || op == VM_ISNEXT || (op >= VM_BNOT && op <= VM_BSAR)) {
+        op == VM_GSET || op == VM_ISNEXT || op == VM_FORI || (op >= VM_BNOT && op <= VM_BSAR)) {
         return TRAP_STEP;
     }
     /* Compiled code, built-in functions, headers, and what we do not know. */

@@ -61,7 +61,9 @@ int trap_protect(trap_engine *e, lua_State *L, lua_CFunction body, void *job) {
     bool in_lua = keep_frame(e, L, &kept);
     bool was = trap_hush(e);
     uint8_t before = vm_u8(L, VM_L_STATUS);
+    e->base.at_work++;
     int status = lua_cpcall(L, begin, &c);
+    e->base.at_work--;
     trap_set_status(L, before);
     trap_unhush(e, was);
     if (status == 0) return 0;

@@ -54,17 +54,41 @@ static const vm_layout *layout(void) {
 
 /* ---- string.dump ------------------------------------------------------------------------------------------------- */
 
+/* Keep the collector from running, and with it finalizers, which may be hooked, too. */
+typedef struct collector {
+    bool running;
+    uint64_t threshold; /* of memory, at which it runs on; as if the collection were due now where it is not found */
+} collector;
+
+static collector hold_collector(trap_engine *e, lua_State *L) {
+    collector c = {.running = lua_gc(L, LUA_GCISRUNNING, 0) != 0, .threshold = vm_u64(e->v.g, VM_G_GC_THRESHOLD)};
+    if (c.running) lua_gc(L, LUA_GCSTOP, 0);
+    return c;
+}
+
+static void release_collector(trap_engine *e, lua_State *L, const collector *c) {
+    if (!c->running) return;
+    memcpy(e->v.g + VM_G_GC_THRESHOLD, &c->threshold, sizeof(c->threshold));
+    if (lua_gc(L, LUA_GCISRUNNING, 0) == 0) lua_gc(L, LUA_GCRESTART, 0);
+}
+
 static int dump_clean(lua_State *L) {
-    trap_engine *e = trap_engine_of(L);
-    if (e == NULL || !lua_isfunction(L, 1) || lua_iscfunction(L, 1)) return layout()->string_dump(L);
-    trap_step_finish(e);
+    if (!lua_isfunction(L, 1) || lua_iscfunction(L, 1)) return layout()->string_dump(L);
     luaL_checkstack(L, 6, "dump");
-    lua_pushcfunction(L, e->v.lay->string_dump);
+    lua_pushcfunction(L, layout()->string_dump);
+    trap_engine *e = trap_engine_of(L); /* now: a finalizer may have changed it */
+    if (e == NULL) {
+        lua_pop(L, 1);
+        return layout()->string_dump(L);
+    }
     lua_insert(L, 1);
+    trap_step_finish(e);
     bool was = trap_hush(e);
+    collector gc = hold_collector(e, L);
     show_all(e, L, true, TRAPS);
     int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     show_all(e, L, false, TRAPS);
+    release_collector(e, L, &gc);
     trap_unhush(e, was);
     return status != 0 ? lua_error(L) : lua_gettop(L);
 }
@@ -87,8 +111,12 @@ static int switch_jit(lua_State *L, lua_CFunction original) {
             lua_pop(L, 1);
         }
     }
-    if (e == NULL || !e->v.lay->has_jit || !(function || caller) || (trap_hookmask(e) & VM_HOOK_GC) != 0)
-        return original(L);
+    if (e == NULL || !e->v.lay->has_jit || !(function || caller) || (trap_hookmask(e) & VM_HOOK_GC) != 0) {
+        int results = original(L);
+        /* What a filter asks for while the compiler is off on its account holds when it is given back (trap_bound.c). */
+        if (e != NULL && e->bound.on && lua_isnoneornil(L, 1)) e->bound.jit = (trap_mode(e) & VM_MODE_JIT) != 0;
+        return results;
+    }
     trap_step_finish(e);
     show_all(e, L, true, TRAPS_AND_MARKS);
     int results = original(L);

@@ -238,6 +238,7 @@ int trap_replan(trap_engine *e, trap_proto *p) {
     uint32_t n = 0;
     bool *hooked = calloc((size_t)lines, sizeof(*hooked)), any = false, returns = false;
     if (hooked == NULL) return LJINSPECT_ERR_NOMEM;
+    trap_step_finish(e);
     for (size_t i = 0; i < e->n_keys; i++) {
         if (!trap_key_matches(&e->keys[i], p->pt)) continue;
         if (e->keys[i].returns)
@@ -281,6 +282,7 @@ static void lower_places(const vm_layout *lay, const trap_proto *p) {
 }
 
 void trap_drop_proto(trap_engine *e, trap_proto *p, bool alive) {
+    trap_step_finish(e);
     trap_proto **at = &e->protos[hash(p->pt, e->proto_buckets)];
     while (*at != p) at = &(*at)->next_in_bucket;
     *at = p->next_in_bucket;

@@ -86,7 +86,7 @@ void trap_doomed_choose(trap_doomed *d, const vm_layout *lay, vm_proto *const *p
     }
     for (size_t i = 0; i < d->n; i++) {
         const trap_doomed_trace *t = &d->traces[i];
-        if (protos == NULL) doomed[t->number] = vm_trace_gave_up(t->t);
+        if (protos == NULL && i < d->n_fresh) doomed[t->number] = vm_trace_gave_up(t->t);
         if (n > 0) doomed[t->number] = vm_trace_mentions(lay, t->t, sorted, n);
     }
     free(sorted);
@@ -133,12 +133,19 @@ static bool collect_trace(void *object, void *arg) {
     return true;
 }
 
-/* What LuaJIT compiled around hooked functions, and gave up on, it shall try again. */
+static bool count_trace(void *object, void *arg) {
+    if (vm_trace_number(object) != 0) ++*(size_t *)arg;
+    return true;
+}
+
+/* What LuaJIT compiled around hooked functions, and gave up on, it shall try again. That may be a way out of a loop that it
+ * had compiled before, which goes, too. */
 int trap_drop_given_up(trap_engine *e, lua_State *L) {
     trap_doomed d = {.n = 0};
     if (!e->v.lay->has_jit) return 0;
     uint8_t white = vm_gc_white(L);
-    vm_walk(&e->v, white, VM_TYPE_TRACE, e->begin, collect_trace, &d);
+    vm_walk(&e->v, white, VM_TYPE_TRACE, e->begin, count_trace, &d.n_fresh);
+    vm_walk(&e->v, white, VM_TYPE_TRACE, NULL, collect_trace, &d);
     lua_pop(L, 1);
     trap_doomed_choose(&d, e->v.lay, NULL, 0);
     int rc = trap_doomed_drop(&d, e, L);

@@ -68,6 +68,7 @@ enum {
  * total. hookmask is followed by dispatchmode. lua_State: status. */
 enum {
     VM_G_GC_TOTAL = 16,
+    VM_G_GC_THRESHOLD = 24,
     VM_G_GC_ROOT = 40,
     VM_G_STREMPTY = 120,
     VM_G_HOOKMASK = 145,

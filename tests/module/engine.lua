@@ -62,6 +62,39 @@ check.equal(text(ljinspect.set_engine(ljinspect.status().engine == "line" and "t
 ljinspect.destroy()
 os.remove(name)
 
+-- from finalizers, which run while hooks are set and removed, too: then the engine that does so stays
+local pause, mul = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10000000)
+local refused, changed, done = 0, 0, false
+local function finalizer()
+    if done then return end
+    ljinspect.unset_all()
+    local ok, message = ljinspect.set_engine(ljinspect.status().engine == "line" and asked == "trap" and "trap" or "line")
+    if ok then
+        changed = changed + 1
+    else
+        refused = refused + 1
+        check.equal(message, "not possible from here")
+    end
+    getmetatable(newproxy(true)).__gc = finalizer
+end
+getmetatable(newproxy(true)).__gc = finalizer
+for i = 1, 300 do
+    ljinspect.set_hook(here, line, nil, function() return false end)
+    handler(i)
+    ljinspect.hooks()
+    string.dump(handler)
+    ljinspect.unset_all()
+    for j = 1, 10 do local t = { j } end
+end
+done = true
+collectgarbage("setpause", pause)
+collectgarbage("setstepmul", mul)
+check.truthy(changed > 0, "engines that finalizers changed")
+if asked == "trap" then check.truthy(refused > 0, "changes that were refused") end
+ljinspect.unset_all()
+check.equal(text(ljinspect.set_engine("line")), "true nil")
+count("line")
+
 -- the best one
 check.equal(text(ljinspect.set_engine()), "true nil")
 if asked == "trap" then check.equal(ljinspect.status().engine, "trap") end

@@ -197,6 +197,18 @@ check.matches(lines_of(f, 1)[1], "error in filter, hook removed: .*ran longer th
 check.equal(#ljinspect.hooks(), 0)
 check.equal(jit.status(), compiler_was_on, "the compiler is on again")
 check.equal(debug.gethook(), nil)
+if compiler_was_on and ljinspect.status().engine == "trap" then -- the line engine switches it itself
+    for what, want in pairs { ["off"] = false, ["off, on"] = true, ["on, off"] = false, ["on"] = true } do
+        f = set { condition = "true", filter = function()
+            for which in what:gmatch("%a+") do jit[which]() end
+            return false
+        end }
+        lines_of(f, 1)
+        ljinspect.unset_all()
+        check.equal(jit.status(), want, "the compiler, which a filter switched " .. what)
+        jit.on()
+    end
+end
 ljinspect.limits { filter_ms = 50, plain_filter_ms = 0 }
 
 ---- budgets

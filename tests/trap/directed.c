@@ -4,6 +4,7 @@
  *   on_hit(f): called as f(line) at each hit  maintain()
  *   wake(n): a thread wakes the VM until n safepoints were reached; woken() -> how many, and the longest wait in ms
  *   engine_close(), engine_open()
+ *   open_table(): LuaJIT's table library once more, which is bytecode in part
  */
 #define _GNU_SOURCE
 #include <lauxlib.h>
@@ -225,6 +226,7 @@ static int run_script(const char *script, const char *arg) {
                                          {"waking", l_waking},
                                          {"woken", l_woken},
                                          {"fork", l_fork},
+                                         {"open_table", luaopen_table},
                                          {"clock", l_clock},
                                          {"engine_close", l_engine_close},
                                          {"engine_open", l_engine_open},

@@ -204,6 +204,43 @@ function tests.speed_returns_for_callers()
   if where == "main" then assert(after < before * 1.7, ("%g before, %g after"):format(before, after)) end
 end
 
+-- The loop was compiled before the hook came, the way out of it not: its recordings fail as long as the hook is there.
+function tests.ways_out_of_older_loops_are_compiled_again()
+  if not jit_on then return end
+  local util = require "jit.util"
+  local function callee(a)
+    local b = a --@wayout
+    return b + 1
+  end
+  local rare = false
+  local function loop(n)
+    local s = 0
+    for i = 1, n do
+      if rare then s = callee(s) else s = s + 1 end
+    end
+    return s
+  end
+  local function given_up()
+    local n = 0
+    collectgarbage() -- what was dropped goes
+    for i = 1, 1000 do
+      local t = util.traceinfo(i)
+      if t and t.linktype == "interpreter" then n = n + 1 end
+    end
+    return n
+  end
+  jit.flush()
+  for i = 1, 20 do loop(100) end
+  armed "wayout"
+  rare = true
+  for i = 1, 40 do loop(100) end
+  equal(count "wayout", 4000, "hits")
+  assert(given_up() > 0, "LuaJIT has not given up, so nothing is shown here")
+  off "wayout"
+  for i = 1, 40 do loop(100) end
+  equal(given_up(), 0, "ways out given up in the end")
+end
+
 function tests.a_hook_hit_removes_itself_and_others()
   local function f(a)
     local b = a + 1 --@selfone
@@ -388,6 +425,53 @@ function tests.dumps_are_clean()
   equal(string.dump(f), clean, "dump after")
 end
 
+function tests.finalizers_are_hit_while_a_function_is_dumped()
+  local ran, dumping = 0, false
+  local function finalizer()
+    ran = ran + 1 --@dumpgc
+    if dumping then getmetatable(newproxy(true)).__gc = finalizer end
+  end
+  local function f() return "a constant" end
+  local pause, mul = collectgarbage("setpause", 1), collectgarbage("setstepmul", 10000000)
+  armed "dumpgc"
+  for i = 1, 300 do
+    getmetatable(newproxy(true)).__gc = finalizer
+    dumping = true
+    string.dump(f)
+    dumping = false
+  end
+  collectgarbage() collectgarbage()
+  collectgarbage("setpause", pause) collectgarbage("setstepmul", mul)
+  assert(ran > 0)
+  equal(count "dumpgc", ran, "hits")
+  off "dumpgc"
+end
+
+-- As it was, stopped or not, and due no sooner.
+function tests.a_dump_leaves_the_collector_alone()
+  local function f(a)
+    return a --@dumpstop
+  end
+  armed "dumpstop"
+  collectgarbage("stop")
+  string.dump(f)
+  local ran = false
+  getmetatable(newproxy(true)).__gc = function() ran = true end
+  for i = 1, 10000 do local t = { i } f = f and f or t end
+  equal(ran, false, "a collector that was stopped runs")
+  collectgarbage("restart")
+  collectgarbage()
+  equal(ran, true, "a collector that was not")
+  local pause = collectgarbage("setpause", 1000)
+  collectgarbage()
+  ran = false
+  getmetatable(newproxy(true)).__gc = function() ran = true end
+  for i = 1, 2000 do string.dump(f) end
+  equal(ran, false, "a collection between two was begun")
+  collectgarbage("setpause", pause)
+  off "dumpstop"
+end
+
 function tests.loaded_bytecode_is_hooked_at_the_next_safepoint()
   local function f(a)
     return a + 1 --@loaded
@@ -442,6 +526,31 @@ function tests.memory_of_freed_functions_is_used_by_others()
   count "freed"
 end
 
+-- Their bytecode has what traps are in other functions, and no parser announces it.
+function tests.memory_of_freed_functions_is_used_by_built_in_ones()
+  local texts = {}
+  for k = 1, 12 do
+    local t = { "local a, b = ..." }
+    for i = 1, k do t[#t + 1] = i % 2 == 0 and "a = b.x" or "b = a" end
+    texts[k] = table.concat(t, "\n")
+  end
+  for line = 1, 12 do equal(arm(line, "=freed"), 0, "arm") end
+  for round = 1, where == "main" and 30 or 3 do
+    local dying, tables = {}, {}
+    for i = 1, 500 do dying[i] = assert(loadstring(texts[i % #texts + 1], "=freed")) end
+    dying = nil
+    collectgarbage() collectgarbage()
+    for i = 1, 200 do tables[i] = open_table("table") end
+    for i = 1, 200 do
+      local s, t = 0, { 1, 2, 3 }
+      tables[i].foreachi(t, function(k, v) s = s + k * v end)
+      tables[i].foreach(t, function(k, v) s = s + k * v end)
+      equal(s, 28, "foreachi and foreach") equal(tables[i].remove(t, 1), 1, "remove")
+    end
+  end
+  for line = 1, 12 do disarm(line, "=freed") end
+end
+
 function tests.a_line_entered_from_itself_and_from_elsewhere()
   local function f(c, g)
     local x
@@ -461,6 +570,68 @@ function tests.a_line_entered_from_itself_and_from_elsewhere()
   local function deeper() depth = depth - 1 if depth > 0 then f(false, deeper) end end
   f(false, deeper) equal(count "mixed", 200, "nested")
   off "mixed"
+end
+
+-- LuaJIT makes numbers of them, and dispatches the instruction a second time.
+function tests.a_loop_over_strings_is_entered_once()
+  local function sum(a, b, c)
+    local s = 0
+    for i =
+      a, b, c
+    do --@strings
+      s = s + i
+    end
+    return s
+  end
+  local function ranges()
+    equal(sum(1, 3, 1), 6, "numbers") equal(sum("1", "3", "1"), 6, "strings")
+    equal(sum(1, "3", 1), 6, "one string") equal(sum("1", 3, 1), 6, "one string") equal(sum(3, 1, "-1"), 6, "one string")
+    equal(sum("3", "1", "1"), 0, "no round")
+    assert(not pcall(sum, "x", 3, 1)) assert(not pcall(sum, 1, {}, 1))
+  end
+  ranges()
+  armed "strings"
+  ranges()
+  equal(count "strings", 8, "hits")
+  local function instructions()
+    local n = 0
+    if jit_on then jit.off() jit.flush() end -- compiled code counts none
+    debug.sethook(function() n = n + 1 end, "", 1)
+    ranges()
+    debug.sethook()
+    if jit_on then jit.on() end
+    return n
+  end
+  local n = instructions()
+  equal(count "strings", 8, "hits with a count hook")
+  off "strings"
+  equal(n, instructions(), "instructions")
+end
+
+-- An error in an event handler is LuaJIT's own to report: no instruction of the program's follows the step that it ended.
+function tests.a_step_that_ends_in_a_handler_while_a_hook_is_being_set()
+  if not jit_on then return end
+  local function handler(what)
+    local x = what + 1 --@handler
+    return x
+  end
+  local text = "text"
+  local function fetch()
+    local s = text
+    return s.len --@fetch
+  end
+  local function hot() for i = 1, 300 do fetch() os.time() end end
+  jit.flush()
+  hot() hot() -- compiled, and stitched: dropped as a whole, of which the handler is told
+  armed "handler"
+  jit.attach(handler, "trace")
+  armed "fetch"
+  jit.attach(handler)
+  assert(count "handler" > 0, "the handler was not called, so nothing is shown here")
+  equal(fetch(), string.len, "result")
+  equal(count "fetch", 1, "hits")
+  off "handler" off "fetch"
+  equal(fetch(), string.len, "result after")
 end
 
 function tests.a_profiler_during_steps()
