@@ -41,7 +41,8 @@ typedef struct channel {
     atomic_bool sleeping, stop, done;
     atomic_int users;
     sem_t wake;
-    char *path;
+    const char *path;            /* behind it */
+    size_t size;                 /* of the mapping */
     unsigned generation;         /* of the process that the thread was started in */
     struct channel *prev, *next; /* all of the process */
     char ring[SINK_RING_BYTES];
@@ -133,8 +134,7 @@ static void pause_for(int ms) {
 }
 
 static void channel_free(channel *c) {
-    free(c->path);
-    munmap(c, sizeof *c);
+    munmap(c, c->size);
 }
 
 static void release(channel *c) {
@@ -340,13 +340,11 @@ static int start_thread(channel *c) {
 }
 
 static channel *channel_new(const char *path) {
-    channel *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t len = strlen(path), size = sizeof(channel) + len + 1;
+    channel *c = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (c == MAP_FAILED) return NULL;
-    c->path = strdup(path);
-    if (c->path == NULL) {
-        channel_free(c);
-        return NULL;
-    }
+    c->size = size;
+    c->path = memcpy((char *)c + sizeof *c, path, len + 1);
     atomic_store(&c->users, 1);
     (void)sem_init(&c->wake, 0, 0); /* fails for a value that is too large only */
     c->generation = atomic_load(&generation);

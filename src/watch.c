@@ -14,6 +14,7 @@
 #include "watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -62,6 +63,7 @@
 #define SEEN_MOVED 8u   /* watches may have gone or may lie on other directories than they should */
 
 #define KIND_SIZE 64
+#define OWN_MARK 61
 
 struct watcher {
     /* Set before the thread starts. */
@@ -110,22 +112,33 @@ static bool is_forked(const watcher *w) {
     return w->pid != getpid() || (w->parent != NULL && *w->parent == 0);
 }
 
-/* What /proc says of a descriptor; kernels differ in it. Empty where it says nothing. */
+/* Mark an open file as ours: the signal that it would send if it were asked to send any, which it is not. A host may have
+ * notifications and events of its own, which /proc calls what it calls ours. Where that fails, what /proc says must do. */
+static void mark_ours(int fd) {
+    (void)fcntl(fd, F_SETSIG, OWN_MARK);
+}
+
+/* What /proc says of a descriptor, where there is one; kernels differ in it; and its mark. Empty where nothing is open. */
 static void read_kind(int fd, char kind[KIND_SIZE]) {
     char path[64];
+    char text[KIND_SIZE - 16];
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    ssize_t got = readlink(path, kind, KIND_SIZE - 1);
-    kind[got > 0 ? got : 0] = '\0';
+    ssize_t got = readlink(path, text, sizeof(text) - 1);
+    int mark = fcntl(fd, F_GETSIG);
+    text[got > 0 ? got : 0] = '\0';
+    kind[0] = '\0';
+    if (mark >= 0) {
+        (void)snprintf(kind, KIND_SIZE, "%s %d", text, mark);
+    }
 }
 
 /* A host may close all descriptors that it does not know, and then the numbers are those of its own files: what it has there
- * must not be read, written or closed. False when the descriptor is known to be another file; `kind` is what /proc said of
+ * must not be read, written or closed. False when the descriptor is known to be another file; `kind` is what was read of
  * ours when it was made. */
 static bool may_be_ours(int fd, const char *kind) {
     char now[KIND_SIZE];
     read_kind(fd, now);
-    /* No /proc; or nothing is open there, and using it fails. */
-    return now[0] == '\0' || kind[0] == '\0' || strcmp(now, kind) == 0;
+    return now[0] == '\0' || strcmp(now, kind) == 0; /* nothing is open there, and using it fails */
 }
 
 static void close_ours(int fd, const char *kind) {
@@ -151,11 +164,15 @@ static void give_up_inotify(watcher *w, int error) {
 
 /* False when there is no inotify to be had; the reason is in w->error. */
 static bool has_inotify(watcher *w, bool try_again) {
+    if (w->inotify_fd >= 0 && !may_be_ours(w->inotify_fd, w->inotify_kind)) {
+        give_up_inotify(w, EBADF);
+    }
     if (w->inotify_fd < 0 && !w->poll_only && try_again) {
         w->inotify_fd = own_fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
         if (w->inotify_fd < 0) {
             set_error(w, errno);
         } else {
+            mark_ours(w->inotify_fd);
             read_kind(w->inotify_fd, w->inotify_kind);
         }
     }
@@ -488,6 +505,7 @@ int watch_start(const watch_options *options, watcher **out) {
         error = -errno;
         goto fail_stop_fd;
     }
+    mark_ours(stop_fd);
     read_kind(stop_fd, w->stop_kind);
     atomic_store(&w->stop_fd, stop_fd);
     mark_parent(w);

@@ -122,6 +122,19 @@ static bool kernel_has_lists(void) {
     return f != NULL;
 }
 
+/* The numbers in one of them. False: no memory. */
+static bool add_listed(processes *all, FILE *f) {
+    char *word = NULL, *end;
+    size_t size = 0;
+    bool ok = true;
+    while (ok && getdelim(&word, &size, ' ', f) > 0) {
+        long child = strtol(word, &end, 10);
+        if (end != word) ok = add_process(all, (pid_t)child);
+    }
+    free(word);
+    return ok;
+}
+
 static bool add_children(processes *all, pid_t pid) {
     char path[32];
     bool ok = true;
@@ -129,9 +142,8 @@ static bool add_children(processes *all, pid_t pid) {
     DIR *dir = opendir(path);
     if (dir == NULL) return true; /* it has ended */
     for (const struct dirent *e; ok && (e = readdir(dir)) != NULL;) {
-        int child;
         FILE *f = isdigit((unsigned char)*e->d_name) ? open_children(pid, strtol(e->d_name, NULL, 10)) : NULL;
-        while (ok && f != NULL && fscanf(f, "%d", &child) == 1) ok = add_process(all, child);
+        if (f != NULL) ok = add_listed(all, f);
         if (f != NULL) fclose(f);
     }
     closedir(dir);

@@ -11,7 +11,7 @@ end
 local role, mark = arg[1], arg[2] -- by which the test finds what it has started
 if role == "parent" then
     local p = assert(io.popen("luajit " .. arg[0] .. " middle " .. mark))
-    local function of_parent() spin(3) end
+    local function of_parent() spin(6) end
     of_parent()
     local q = assert(io.popen("luajit " .. arg[0] .. " younger " .. mark))
     local function of_parent_later() spin(60) end
@@ -26,7 +26,7 @@ end
 END
 start luajit family.lua parent "$work"
 sleep 1
-check "a process and its children are recorded" status 0 "$ljinspect" record --children -d 4 -o "$work/all.folded" -o "$work/all.html" "$pid"
+check "a process and its children are recorded" status 0 "$ljinspect" record --children -d 8 -o "$work/all.folded" -o "$work/all.html" "$pid"
 stacks=$(cat "$work/all.folded")
 for name in of_parent of_middle of_parent_later of_younger; do
     check "$name is there" contains "$stacks" "$name@family.lua"

@@ -5,6 +5,8 @@
  */
 #include "watching.h"
 
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -361,6 +363,60 @@ static void sockets_of_the_host_in_the_place_of_its_descriptors_are_left_alone(v
     host_takes_numbers(f, true);
 }
 
+/* The host's own are of the same kinds, and the thread has begun to wait for ours. */
+static void events_of_the_host_in_the_place_of_its_descriptors_are_left_alone(void **state) {
+    fixture *f = *state;
+    bool before[NUMBERS];
+    bool after[NUMBERS];
+    char path[64];
+    char kind[64];
+    _Alignas(struct inotify_event) char events[512];
+    f->delay_ms = 30;
+    put(f, "hooks.lua", "1");
+    make_dir(f, "host");
+    note_open(before);
+    start(f, "hooks.lua");
+    note_open(after);
+    sleep_ms(100);
+    int inotify = -1;
+    int event = -1;
+    for (int fd = 0; fd < NUMBERS; fd++) {
+        if (!after[fd] || before[fd]) {
+            continue;
+        }
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, kind, sizeof(kind) - 1);
+        assert_true(n > 0);
+        kind[n] = '\0';
+        bool notifies = strstr(kind, "inotify") != NULL;
+        int own = notifies ? inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        assert_true(own >= 0);
+        assert_int_equal(dup2(own, fd), fd);
+        close(own);
+        *(notifies ? &inotify : &event) = fd;
+    }
+    assert_true(event >= 0 && (inotify >= 0) == !f->poll_only);
+    if (inotify >= 0) {
+        assert_true(inotify_add_watch(inotify, in(f, "host"), IN_CREATE) > 0);
+    }
+    sleep_ms(200);
+    put(f, "host/file", "");
+    put(f, "hooks.lua", "22");
+    expect_text(f, "hooks.lua", "22");
+    sleep_ms(200);
+    stop(f);
+    if (inotify >= 0) {
+        ssize_t n = read(inotify, events, sizeof(events));
+        const struct inotify_event *e = (const struct inotify_event *)(const void *)events;
+        assert_int_equal(n, sizeof(*e) + e->len); /* its event, and no other's */
+        assert_string_equal(e->name, "file");
+        assert_int_equal(close(inotify), 0);
+    }
+    assert_int_equal(read(event, events, 8), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(close(event), 0);
+}
+
 /* -- a host without standard input, output and error ------------------------------------------------------------- */
 
 static void its_descriptors_do_not_become_standard_ones(void **state) {
@@ -423,6 +479,7 @@ int main(void) {
         INOTIFY(changes_behind_an_overflow_are_found),
         BOTH(files_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
         BOTH(sockets_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
+        BOTH(events_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
         BOTH(its_descriptors_do_not_become_standard_ones),
     };
     enter_namespaces();
