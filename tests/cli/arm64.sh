@@ -57,6 +57,14 @@ for how in spin wait; do
     done
 done
 
+# ---- Damaged ----
+
+start_emulated -joff "$here/stop.lua" "$here/stops/metamethods.lua" wait
+wait_for . || exit 1
+end_with_core
+[ -n "${LJINSPECT_EMULATOR:-}" ] ||
+    check "damaged cores" "$LJINSPECT_BUILD/tests/fuzz_core" core "${LJINSPECT_FUZZ_ROUNDS:-100}" 1 "$luajit"
+
 # ---- At any instruction ----
 
 # Of a program that the compiler works on all the time, more samples fall in between two states.

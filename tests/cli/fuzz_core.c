@@ -1,5 +1,5 @@
 /*
- * fuzz_core FILE ROUNDS SEED: read a core file whose bytes are changed at random, more of them each round, and stills taken
+ * fuzz_core FILE ROUNDS SEED [PROGRAM]: read a core file whose bytes are changed at random, more of them each round, and stills taken
  * of it, with registers that are made up. Whatever is found there may be wrong; that the reading ends, and ends well, is
  * the test. Prints how much was still understood.
  */
@@ -152,11 +152,11 @@ static void read_heap(target *t, const remote_vm *vm, unsigned long *results) {
     copy_free(c);
 }
 
-static void read_all(const char *path, unsigned long *results) {
+static void read_all(const char *path, const char *exe, unsigned long *results) {
     target_error error;
     remote_vms vms;
     static remote_sample sample;
-    target *t = target_open_core(path, NULL, &error);
+    target *t = target_open_core(path, exe, &error);
     results[0]++;
     if (t == NULL) return;
     results[1]++;
@@ -190,7 +190,7 @@ int main(int argc, char **argv) {
     size_t size;
     unsigned long results[11] = {0};
     char path[64] = "/tmp/ljinspect-fuzz.XXXXXX";
-    if (argc != 4) return 2;
+    if (argc < 4 || argc > 5) return 2;
     unsigned char *core = read_file(argv[1], &size), *changed = core != NULL ? malloc(size) : NULL;
     int fd = mkstemp(path);
     if (changed == NULL || fd < 0) return 1;
@@ -212,7 +212,7 @@ int main(int argc, char **argv) {
         size_t len = round % 50 == 49 ? random_number() % size : size; /* cut short */
         if (ftruncate(fd, 0) != 0 || pwrite(fd, changed, len, 0) != (ssize_t)len) return 1;
         alarm(SECONDS_A_ROUND);
-        read_all(path, results);
+        read_all(path, argc == 5 ? argv[4] : NULL, results);
         alarm(0);
     }
     unlink(path);

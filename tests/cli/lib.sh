@@ -6,6 +6,7 @@ ljinspect=${LJINSPECT_BUILD:?}/ljinspect
 work=$(mktemp -d "${TMPDIR:-/tmp}/ljinspect-cli.XXXXXX")
 started=()
 failures=0
+slow=${LJINSPECT_SLOW:-1} # times as long is waited and recorded: where a whole machine is emulated (vm.sh)
 
 finish() {
     local pid
@@ -63,6 +64,20 @@ stop() { # pid
     kill -KILL "$1" 2>/dev/null
     wait "$1" 2>/dev/null
     started=("${started[@]/$1/}")
+}
+
+# Where pgrep and pkill may be absent (vm.sh): processes whose command line has this text, and children of a process.
+processes() { # text
+    local file line found=1
+    for file in /proc/[0-9]*/cmdline; do
+        line=$(tr '\0' ' ' 2>/dev/null <"$file") || continue
+        case $line in *"$1"*) basename "${file%/cmdline}" && found=0 ;; esac
+    done 2>/dev/null
+    return $found
+}
+
+children() { # pid
+    awk -v parent="$1" '{ sub(/.*\) /, ""); if ($2 == parent) { split(FILENAME, part, "/"); print part[3] } }' /proc/[0-9]*/stat 2>/dev/null
 }
 
 # wait_for TEXT: until $work/out has this line.

@@ -7,7 +7,8 @@
 # whose stacks are known by ptrace and through eBPF, and follows its machine code.
 # BUILD is a cross build (preset arm64). Debian's kernel is started by qemu-system-aarch64 (Debian: qemu-system-arm) with a
 # file system in memory that has the build, the tests and what they use. This is no part of ctest: it takes minutes, and on a busy
-# machine an emulated one may be too slow for tests that wait for something.
+# machine an emulated one may be too slow for tests that wait for something. VM_SECONDS is how long it may take (default: 900, too
+# little for all tests), LJINSPECT_SLOW how many times as long as elsewhere some tests record (default: 6).
 # Exit status: 0 if all passed.
 set -euo pipefail
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -29,7 +30,7 @@ cp "$arm64"/vm/bin/{busybox,bash} "$root/bin/"
 cp "$arm64/vm/usr/bin/mawk" "$root/usr/bin/awk"
 cp -a "$arm64"/root/lib/ld-linux-aarch64.so.1 "$root/lib/"
 cp -a "$arm64/root/$lib"/*.so* "$arm64/vm/$lib"/*.so* "$root/$lib/"
-cp -a "$arm64/root/usr/$lib"/lib{bpf,elf}*.so* "$root/$lib/"
+cp -a "$arm64/root/usr/$lib"/lib{bpf,elf,luajit}*.so* "$root/$lib/"
 cp -L "$arm64/root/usr/bin/luajit" "$root/usr/bin/"
 cp -a "$arm64"/luajit2/usr/share/luajit-2.1* "$root/usr/share/"
 cp -a "$arm64/luajit2" "$root$arm64/"
@@ -53,7 +54,7 @@ cat >"$root/init" <<END
 /bin/busybox --install -s /bin
 mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev && ln -s /proc/self/fd /dev/fd
 ip link set lo up
-export PATH=/usr/bin:/bin HOME=/root
+export PATH=/usr/bin:/bin HOME=/root LJINSPECT_SLOW=${LJINSPECT_SLOW:-6}
 try() {
     name=\$1
     shift

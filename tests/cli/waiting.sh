@@ -6,7 +6,7 @@ start luajit -joff "$here/waits.lua"
 sleep 0.2
 # A debugger keeps others from stopping a thread.
 debug "$pid"
-check "waiting is recorded, nothing is stopped" "$ljinspect" record --off-cpu -F 500 -d 6 -o "$work/waits.folded" "$pid"
+check "waiting is recorded, nothing is stopped" "$ljinspect" record --off-cpu -F 500 -d $((6 * slow)) -o "$work/waits.folded" "$pid"
 total=$(awk '{ n += $NF } END { print n + 0 }' "$work/waits.folded")
 in_function() { awk -v name="$1" 'index($0, name) { n += $NF } END { print n + 0 }' "$work/waits.folded"; }
 naps=$(in_function "naps@") rests=$(in_function "rests@") computes=$(in_function "computes@")

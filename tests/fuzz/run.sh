@@ -16,7 +16,7 @@ for fuzzer; do
     seeds=$here/corpus/$name
     [ "$name" != heap ] || seeds=$here/corpus/image
     ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1} "$directory/fuzz_$name" -max_total_time="$seconds" -timeout=25 \
-        -rss_limit_mb=2500 -max_len=16384 -len_control=20 -artifact_prefix="$directory/failed/$name-" \
+        -rss_limit_mb=2500 -max_len=32768 -len_control=20 -artifact_prefix="$directory/failed/$name-" \
         "$directory/corpus/$name" "$seeds" >"$directory/$name.log" 2>&1
     if [ $? -eq 0 ]; then
         sed -n "s/^#\([0-9]*\)[[:space:]]*DONE *cov: \([0-9]*\).*/ok - $name: \1 inputs, \2 places in the code/p" "$directory/$name.log"
