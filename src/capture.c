@@ -207,7 +207,7 @@ void capture_run(context *c, lua_State *L, hook *h) {
     }
     if (timed) {
         h->timed++;
-        governor_charge(c, L, h, start, ticks_now());
+        governor_charge(c, L, h, r.keep && !h->removed, start, ticks_now());
     }
     if (!r.keep && !h->removed) context_remove(c, L, c->hooks, h);
 }

@@ -225,6 +225,11 @@ check.equal(ljinspect.limits { budget = 0.01 }.budget, 0.01)
 lines = lines_of(f, 30)
 check.matches(table.concat(lines, "|"), "more than all hooks' budget of 1 %% of a core")
 check.equal(info().suspended, 1, "but for a budget of all hooks")
+ljinspect.limits { budget = 0.001 }
+ljinspect.unset_all()
+f = set { hits = 1, budget = 0.001, filter = function() slow() return true end }
+check.equal(table.concat(lines_of(f, 2), "|"), "1", "a hook that goes with its last hit is not suspended")
+check.equal(#ljinspect.hooks(), 0)
 ljinspect.limits { budget = 0 }
 ljinspect.unset_all()
 
@@ -236,10 +241,10 @@ f = set { count = true, interval = 100, hits = 7, log = nil }
 lines = lines_of(f, 10)
 check.matches(lines[#lines], "^7 hits in [%d.]+ s %([%d.]+/s%)$", "count")
 code, file, at = loop()
-assert(ljinspect.set_hook { file = file, line = at, histogram = "i - 1", interval = 100, hits = 9 })
+assert(ljinspect.set_hook { file = file, line = at, histogram = "i - 1", interval = 100, hits = 9, budget = 0 })
 check.matches(table.concat(lines_of(code, 10), "|"),
     "^9 hits in .*; i %- 1: min 0, mean 4, max 8, <1: 1, %[1, 2%): 1, %[2, 4%): 2, %[4, 8%): 4, %[8, 16%): 1$", "histogram")
-assert(ljinspect.set_hook { file = file, line = at, histogram = "i < 3 and i or s", interval = 0.01 })
+assert(ljinspect.set_hook { file = file, line = at, histogram = "i < 3 and i or s", interval = 0.01, budget = 0 })
 code(4)
 check.equal(info().errors, 2, "values that are no numbers are errors")
 check.eventually(function() ljinspect.hooks() return log[#log]:find("4 hits in") ~= nil end, "a listing brings a due summary")
