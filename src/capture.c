@@ -213,7 +213,7 @@ void capture_run(context *c, lua_State *L, hook *h) {
     }
     if (timed) {
         in_force(c, h)->timed++;
-        governor_charge(c, L, h, start, ticks_now());
+        governor_charge(c, L, h, r.keep && !h->removed, start, ticks_now());
     }
     if (!r.keep) context_remove(c, L, c->hooks, in_force(c, h));
 }

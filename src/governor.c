@@ -58,7 +58,7 @@ static hook *dearest(const context *c, uint64_t now) {
     return most;
 }
 
-void governor_charge(context *c, lua_State *L, hook *h, uint64_t start, uint64_t end) {
+void governor_charge(context *c, lua_State *L, hook *h, bool stays, uint64_t start, uint64_t end) {
     meter *m = meter_of(h);
     governor *g = &c->governor;
     uint64_t took = ticks_between(start, end), second = ticks_per_second();
@@ -69,7 +69,7 @@ void governor_charge(context *c, lua_State *L, hook *h, uint64_t start, uint64_t
         m->spent = 0;
     }
     m->spent += took;
-    if (m->budget > 0 && (double)m->spent > m->budget * (double)second && !h->removed)
+    if (m->budget > 0 && (double)m->spent > m->budget * (double)second && stays)
         suspend(c, L, h, end, m->budget, "its");
     if (g->budget <= 0) return;
     if (ticks_between(g->second, start) >= second) {
@@ -82,7 +82,7 @@ void governor_charge(context *c, lua_State *L, hook *h, uint64_t start, uint64_t
     g->spent = 0;
     hook_table *t = c->hooks; /* a logger may have a hooks file applied */
     hooks_pin(t);
-    if (most != NULL) suspend(c, L, most, end, g->budget, "all hooks'");
+    if (most != NULL && (meter_of(most) != m || stays)) suspend(c, L, most, end, g->budget, "all hooks'");
     hooks_unpin(t);
 }
 

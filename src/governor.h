@@ -42,8 +42,8 @@ typedef struct governor {
 /* Whether a hook's arrival is to be passed over. Resumes it when its time has come. */
 bool governor_suspended(struct context *c, lua_State *L, hook *h, uint64_t now);
 
-/* The hook's hit lasted from `start` to `end`. May suspend or remove hooks. */
-void governor_charge(struct context *c, lua_State *L, hook *h, uint64_t start, uint64_t end);
+/* The hook's hit lasted from `start` to `end`. May suspend or remove hooks, but not this one if it goes (not `stays`) now. */
+void governor_charge(struct context *c, lua_State *L, hook *h, bool stays, uint64_t start, uint64_t end);
 
 /* The meter in nanoseconds. */
 void governor_cost(const hook *h, double *mean_ns, double *max_ns);
