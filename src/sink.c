@@ -84,7 +84,9 @@ static void in_child(void) {
 }
 
 static void watch_forks(void) {
-    fork_safe = pthread_atfork(before_fork, in_parent, in_child) == 0;
+    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
+    static atomic_flag begun = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&begun)) fork_safe = pthread_atfork(before_fork, in_parent, in_child) == 0;
 }
 
 static bool is_of_parent(const channel *c) {
