@@ -1,6 +1,7 @@
 #include "follow.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,7 +37,9 @@ static void in_child(void) {
 }
 
 static void start(void) {
-    registered = pthread_atfork(before_fork, in_parent, in_child) == 0;
+    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
+    static atomic_flag begun = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&begun)) registered = pthread_atfork(before_fork, in_parent, in_child) == 0;
 }
 
 bool follow(follower *f, engine *e) {

@@ -44,6 +44,7 @@ typedef struct channel {
     const char *path;            /* behind it */
     size_t size;                 /* of the mapping */
     unsigned generation;         /* of the process that the thread was started in */
+    uint64_t last;               /* `written` when the process began to end; under the lock */
     struct channel *prev, *next; /* all of the process */
     char ring[SINK_RING_BYTES];
 } channel;
@@ -83,26 +84,44 @@ static void in_child(void) {
 }
 
 static void watch_forks(void) {
-    fork_safe = pthread_atfork(before_fork, in_parent, in_child) == 0;
+    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
+    static atomic_flag begun = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&begun)) fork_safe = pthread_atfork(before_fork, in_parent, in_child) == 0;
 }
 
 static bool is_of_parent(const channel *c) {
     return c->generation != atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
+/* No handler of the host's interrupts who has the lock: it may well call fork(). */
+static sigset_t block_signals(void) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    return before;
+}
+
+static void unblock_signals(const sigset_t *before) {
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 static void enlist(channel *c) {
+    const sigset_t before = block_signals();
     pthread_mutex_lock(&lock);
     c->next = channels;
     if (channels != NULL) channels->prev = c;
     channels = c;
     pthread_mutex_unlock(&lock);
+    unblock_signals(&before);
 }
 
 static void delist(channel *c) {
+    const sigset_t before = block_signals();
     pthread_mutex_lock(&lock);
     *(c->prev != NULL ? &c->prev->next : &channels) = c->next;
     if (c->next != NULL) c->next->prev = c->prev;
     pthread_mutex_unlock(&lock);
+    unblock_signals(&before);
 }
 
 /* ---- The thread ---- */
@@ -314,15 +333,13 @@ static void *write_lines(void *arg) {
 static int start_thread(channel *c) {
     pthread_t thread;
     pthread_attr_t attr;
-    sigset_t all, before;
     (void)own_threads_prepare();
     int error = pthread_attr_init(&attr);
     if (error != 0) return error;
     long least = sysconf(_SC_THREAD_STACK_MIN);
     (void)pthread_attr_setstacksize(&attr, least > STACK_BYTES ? (size_t)least : STACK_BYTES);
     (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all); /* signals are for the host's threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const sigset_t before = block_signals(); /* they are for the host's threads */
     atomic_fetch_add(&c->users, 1);
     error = pthread_create(&thread, &attr, write_lines, c);
     if (error == EINVAL) { /* see watch.c: no room for the host's thread-local storage */
@@ -334,7 +351,7 @@ static int start_thread(channel *c) {
         }
     }
     if (error != 0) atomic_fetch_sub(&c->users, 1);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    unblock_signals(&before);
     pthread_attr_destroy(&attr);
     return error;
 }
@@ -448,17 +465,30 @@ bool sink_flush(sink *s, int ms) {
     return false;
 }
 
-/* The process ends by exit(), VMs or not: what is in the rings is written, as when they are closed. */
-__attribute__((destructor)) static void write_the_rest(void) {
-    int64_t until = now_ms() + CLOSE_WAIT_MS;
-    while (pthread_mutex_trylock(&lock) != 0) {
-        if (now_ms() >= until) return;
-        pause_for(1);
-    }
+/* Whether there is less in the files than there was in the rings at the first call, which `begins`. */
+static bool wake_unfinished(bool begins) {
+    bool any = false;
     for (channel *c = channels; c != NULL; c = c->next) {
-        uint64_t to = atomic_load(&c->written);
+        if (begins) c->last = atomic_load(&c->written);
+        if (atomic_load(&c->read) >= c->last) continue;
+        any = true;
         sem_post(&c->wake);
-        while (atomic_load(&c->read) < to && now_ms() < until) pause_for(1);
     }
-    pthread_mutex_unlock(&lock);
+    return any;
+}
+
+/* The process ends by exit(), VMs or not: what is in the rings is written, as when they are closed. The lock is not kept while
+ * this waits, for threads and handlers of signals go on, and may call fork(). */
+__attribute__((destructor)) static void write_the_rest(void) {
+    bool begins = true, left = true;
+    for (int64_t until = now_ms() + CLOSE_WAIT_MS; left && now_ms() < until;) {
+        const sigset_t before = block_signals();
+        if (pthread_mutex_trylock(&lock) == 0) {
+            left = wake_unfinished(begins);
+            begins = false;
+            pthread_mutex_unlock(&lock);
+        }
+        unblock_signals(&before);
+        if (left) pause_for(1);
+    }
 }

@@ -31,7 +31,9 @@ static void leave_lock(void) {
 
 /* A child must not find the lock held by a thread that it does not have: it opens and closes VMs, too. */
 static void register_fork(void) {
-    fork_safe = pthread_atfork(take_lock, leave_lock, leave_lock) == 0;
+    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
+    static atomic_flag begun = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&begun)) fork_safe = pthread_atfork(take_lock, leave_lock, leave_lock) == 0;
 }
 
 static size_t start(const void *known) {

@@ -118,17 +118,17 @@ static void mark_ours(int fd) {
     (void)fcntl(fd, F_SETSIG, OWN_MARK);
 }
 
-/* What /proc says of a descriptor, where there is one; kernels differ in it; and its mark. Empty where nothing is open. */
+/* What /proc says of a descriptor, where there is one; kernels differ in it; and its mark, which not all descriptors have.
+ * Empty where nothing is open. */
 static void read_kind(int fd, char kind[KIND_SIZE]) {
     char path[64];
     char text[KIND_SIZE - 16];
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     ssize_t got = readlink(path, text, sizeof(text) - 1);
-    int mark = fcntl(fd, F_GETSIG);
     text[got > 0 ? got : 0] = '\0';
     kind[0] = '\0';
-    if (mark >= 0) {
-        (void)snprintf(kind, KIND_SIZE, "%s %d", text, mark);
+    if (fcntl(fd, F_GETFD) >= 0) {
+        (void)snprintf(kind, KIND_SIZE, "%s %d", text, fcntl(fd, F_GETSIG));
     }
 }
 

@@ -64,7 +64,9 @@ static void in_child(void) {
 
 /* A child must not find the lock held by a thread that it does not have. */
 static void register_fork(void) {
-    fork_safe = pthread_atfork(take_lock, leave_lock, in_child) == 0;
+    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
+    static atomic_flag begun = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&begun)) fork_safe = pthread_atfork(take_lock, leave_lock, in_child) == 0;
 }
 
 /* On the watcher's thread, which alone makes reports: none comes between looking and taking. */

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "sink.h"
@@ -23,6 +25,15 @@ struct tm *__wrap_gmtime_r(const time_t *when, struct tm *tm) {
 size_t __wrap_strftime(char *text, size_t size, const char *format, const struct tm *tm) {
     locked_elsewhere += !pthread_equal(pthread_self(), main_thread);
     return __real_strftime(text, size, format, tm);
+}
+
+/* A disk that does not answer. */
+ssize_t __wrap_writev(int fd, const struct iovec *parts, int n);
+ssize_t __real_writev(int fd, const struct iovec *parts, int n);
+static atomic_bool stuck;
+ssize_t __wrap_writev(int fd, const struct iovec *parts, int n) {
+    while (stuck) sleep_ms(1);
+    return __real_writev(fd, parts, n);
 }
 
 /* More thread-local storage than the stack that a sink's thread asks for: the C library takes it out of that. */
@@ -320,6 +331,45 @@ static void what_is_left_at_exit_is_written(void **state) {
     free(text);
 }
 
+static void fork_and_wait(int signal) {
+    (void)signal;
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    (void)waitpid(child, NULL, 0);
+}
+
+/* As a handler of crashes does, that has the process looked at by another. */
+static void a_handler_that_forks_does_not_stop_the_end(void **state) {
+    (void)state;
+#if defined(__SANITIZE_THREAD__)
+    print_message("the thread sanitizer lets no child of a program with threads start one\n");
+    skip();
+#endif
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        static sink *list; /* not lost when the process ends */
+        const struct itimerval soon = {.it_value = {.tv_usec = 300000}};
+        sink *s = open_one(&list, in_dir(&dir, "a"));
+        stuck = true;
+        put(s, "x");
+        signal(SIGALRM, fork_and_wait);
+        setitimer(ITIMER_REAL, &soon, NULL);
+        exit(0);
+    }
+    int status = 0;
+    pid_t ended = 0;
+    for (int64_t until = now_ms() + DEADLINE_MS; ended == 0 && now_ms() < until; sleep_ms(10))
+        ended = waitpid(child, &status, WNOHANG);
+    if (ended == 0) {
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+    }
+    assert_int_equal(ended, child);
+    assert_int_equal(status, 0);
+}
+
 /* A host without standard input, output and error: what it prints, as if it had them, does not come to the file. */
 static void the_file_does_not_become_standard_error(void **state) {
     (void)state;
@@ -454,6 +504,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(drops_are_told_in_the_way_of_what_was_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(drops_are_told_while_lines_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_left_at_exit_is_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_handler_that_forks_does_not_stop_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(the_file_does_not_become_standard_error, setup, teardown),
         cmocka_unit_test_setup_teardown(the_child_of_a_fork_has_a_thread_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(a_child_that_writes_nothing_can_close, setup, teardown),

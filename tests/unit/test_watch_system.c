@@ -356,6 +356,33 @@ static void files_of_the_host_in_the_place_of_its_descriptors_are_left_alone(voi
     host_takes_numbers(f, false);
 }
 
+/* Of these the system tells less than of others: there is no file open behind them, only its place. */
+static void places_of_the_host_in_the_place_of_its_descriptors_are_left_alone(void **state) {
+    fixture *f = *state;
+    bool before[NUMBERS];
+    bool after[NUMBERS];
+    f->delay_ms = 30000; /* the thread does not look meanwhile */
+    put(f, "hooks.lua", "1");
+    note_open(before);
+    start(f, "hooks.lua");
+    note_open(after);
+    for (int fd = 0; fd < NUMBERS; fd++) {
+        if (!after[fd] || before[fd]) {
+            continue;
+        }
+        int own = open(in(f, "hooks.lua"), O_PATH | O_CLOEXEC);
+        assert_true(own >= 0);
+        assert_int_equal(dup2(own, fd), fd);
+        close(own);
+    }
+    stop(f);
+    for (int fd = 0; fd < NUMBERS; fd++) {
+        if (after[fd] && !before[fd]) {
+            assert_int_equal(close(fd), 0);
+        }
+    }
+}
+
 static void sockets_of_the_host_in_the_place_of_its_descriptors_are_left_alone(void **state) {
     fixture *f = *state;
     f->delay_ms = 30;
@@ -478,6 +505,7 @@ int main(void) {
         INOTIFY(when_there_are_descriptors_again_the_system_notifies_again),
         INOTIFY(changes_behind_an_overflow_are_found),
         BOTH(files_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
+        BOTH(places_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
         BOTH(sockets_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
         BOTH(events_of_the_host_in_the_place_of_its_descriptors_are_left_alone),
         BOTH(its_descriptors_do_not_become_standard_ones),
