@@ -122,12 +122,17 @@ static bool kernel_has_lists(void) {
     return f != NULL;
 }
 
+/* More than can be recorded: a process that starts others without end does not hold us up. */
+static bool is_full(const processes *all) {
+    return all->n > MEMBERS_MAX;
+}
+
 /* The numbers in one of them. False: no memory. */
 static bool add_listed(processes *all, FILE *f) {
     char *word = NULL, *end;
     size_t size = 0;
     bool ok = true;
-    while (ok && getdelim(&word, &size, ' ', f) > 0) {
+    while (ok && !is_full(all) && getdelim(&word, &size, ' ', f) > 0) {
         long child = strtol(word, &end, 10);
         if (end != word) ok = add_process(all, (pid_t)child);
     }
@@ -141,7 +146,7 @@ static bool add_children(processes *all, pid_t pid) {
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *dir = opendir(path);
     if (dir == NULL) return true; /* it has ended */
-    for (const struct dirent *e; ok && (e = readdir(dir)) != NULL;) {
+    for (const struct dirent *e; ok && !is_full(all) && (e = readdir(dir)) != NULL;) {
         FILE *f = isdigit((unsigned char)*e->d_name) ? open_children(pid, strtol(e->d_name, NULL, 10)) : NULL;
         if (f != NULL) ok = add_listed(all, f);
         if (f != NULL) fclose(f);
@@ -159,7 +164,8 @@ static bool read_descendants(family *f, processes *all) {
         m->gone = m->gone || !read_process(m->pid, &p) || p.began != m->began;
         if (!m->gone) ok = add_process(all, m->pid);
     }
-    for (size_t i = 0; ok && i < all->n; i++) ok = add_children(all, all->list[i].pid); /* the list grows */
+    for (size_t i = 0; ok && !is_full(all) && i < all->n; i++)
+        ok = add_children(all, all->list[i].pid); /* the list grows */
     for (size_t i = 0; i < all->n; i++) all->list[i].in = true;
     return ok;
 }
