@@ -243,7 +243,9 @@ static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
 static void on_event(line_engine *e, lua_State *L, lua_Debug *ar) {
     if (e->in_hit) return; /* line_bound.h: a hit's own events may be sent */
     lua_Hook program = line_program_wants(&e->program, L, ar);
+    e->base.at_work++; /* looking for a loop allocates */
     on_own_event(e, L, ar);
+    e->base.at_work--;
     if (program != NULL) program(L, ar);
 }
 

@@ -381,6 +381,16 @@ static void start_watching(lua_State *L, context *c, void *arg) {
     c->engine->class->watching(c->engine, L, true);
 }
 
+/* The engine is kept by no file yet. */
+static bool have_watched(context *c, lua_State *L) {
+    engine *e = c->engine;
+    e->at_work++;
+    int status = context_call(c, L, start_watching, NULL, 0);
+    e->at_work--;
+    if (status != 0) lua_pop(L, 1);
+    return status == 0;
+}
+
 /* `path` made absolute without following links; NULL: no memory, or no current directory (errno). */
 static char *absolute(const char *path) {
     if (path[0] == '/') return strdup(path);
@@ -440,10 +450,7 @@ int hooksfile_start(context *c, lua_State *L, const char *path, int delay_ms, un
         goto fail;
     }
     f->applied = c->file != NULL && c->file->applied && strcmp(c->file->path, f->path) == 0;
-    if (context_call(c, L, start_watching, NULL, 0) != 0) {
-        lua_pop(L, 1);
-        goto fail;
-    }
+    if (!have_watched(c, L)) goto fail;
     error = (flags & LJINSPECT_WATCH_LATER) != 0 ? start_later(f) : start_watcher(f, &f->watcher);
     if (error != 0) {
         int reason = errno;

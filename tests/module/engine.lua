@@ -64,9 +64,9 @@ os.remove(name)
 
 -- from finalizers, which run while hooks are set and removed, too: then the engine that does so stays
 local pause, mul = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10000000)
-local refused, changed, done = 0, 0, false
+local refused, changed, done, first = 0, 0, false, true
 local function finalizer()
-    if done then return end
+    if not first then return end
     ljinspect.unset_all()
     local ok, message = ljinspect.set_engine(ljinspect.status().engine == "line" and asked == "trap" and "trap" or "line")
     if ok then
@@ -86,6 +86,39 @@ for i = 1, 300 do
     ljinspect.unset_all()
     for j = 1, 10 do local t = { j } end
 end
+-- the line engine, while it begins to watch a file, and while it looks at a line that is reached
+local within = false
+local function chooser()
+    if done then return end
+    if within then
+        ljinspect.unset_all()
+        ljinspect.set_engine("trap")
+    end
+    getmetatable(newproxy(true)).__gc = chooser
+end
+local function keep() return false end
+local watched, options = os.tmpname(), { delay = 86400, poll = true }
+options.file = watched
+first = false
+getmetatable(newproxy(true)).__gc = chooser
+for _ = 1, 100 do
+    ljinspect.set_engine("trap")
+    check.equal(text(ljinspect.set_engine("line")), "true nil")
+    within = true
+    local ok = ljinspect.watch(options)
+    within = false
+    check.equal(ok, true)
+    check.equal(ljinspect.status().engine, "line")
+    ljinspect.destroy()
+    ljinspect.set_hook(here, line, nil, keep)
+    within = true
+    local value = handler(1)
+    within = false
+    check.equal(value, 2)
+    ljinspect.unset_all()
+end
+os.remove(watched)
+
 done = true
 collectgarbage("setpause", pause)
 collectgarbage("setstepmul", mul)
