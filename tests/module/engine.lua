@@ -128,6 +128,20 @@ ljinspect.unset_all()
 check.equal(text(ljinspect.set_engine("line")), "true nil")
 count("line")
 
+-- from a finalizer, in which LuaJIT does not let the line engine give the compiler back
+local compiles, answer = jit.status(), nil
+ljinspect.set_hook(here, line, nil, function() end)
+getmetatable(newproxy(true)).__gc = function()
+    ljinspect.unset_all()
+    answer = text(ljinspect.set_engine("trap"))
+end
+collectgarbage()
+collectgarbage()
+if asked == "trap" then check.equal(answer, "nil not possible from here") end
+ljinspect.unset_all()
+check.equal(ljinspect.status().engine, "line")
+check.equal(jit.status(), compiles)
+
 -- the best one
 check.equal(text(ljinspect.set_engine()), "true nil")
 if asked == "trap" then check.equal(ljinspect.status().engine, "trap") end
