@@ -337,10 +337,13 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
 
 int hooksfile_poll(hooksfile *f, context *c, lua_State *L) {
     if (c->applying || f->polling) return 0;
+    engine *e = f->engine; /* the watcher needs it, also where a logger ends the watching: that ends only here */
+    e->at_work++;
     f->polling = true;
     int result = poll_once(f, c, L), reason = errno;
     f->polling = false;
     if (f->stopped) hooksfile_stop(f, c, L);
+    e->at_work--;
     errno = reason;
     return result;
 }
@@ -352,15 +355,16 @@ static void ask_host(lua_State *L, context *c, void *ready) {
 
 void hooksfile_safepoint(hooksfile *f, context *c, lua_State *L) {
     if (is_late(f) && !c->applying && !f->polling) {
-        bool ready = false;
+        bool ready = false, stopped;
+        engine *e = f->engine;
+        e->at_work++;
         f->polling = true; /* the host is asked by calling it */
         if (context_call(c, L, ask_host, &ready, 0) != 0) lua_pop(L, 1);
         f->polling = false;
-        if (f->stopped) {
-            hooksfile_stop(f, c, L);
-            return;
-        }
-        if (!ready) return;
+        stopped = f->stopped;
+        if (stopped) hooksfile_stop(f, c, L);
+        e->at_work--;
+        if (stopped || !ready) return;
     }
     hooksfile_poll(f, c, L);
 }

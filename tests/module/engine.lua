@@ -142,6 +142,20 @@ ljinspect.unset_all()
 check.equal(ljinspect.status().engine, "line")
 check.equal(jit.status(), compiles)
 
+-- from a logger, while the file that it ceases to watch is looked at
+local from_logger
+local file = os.tmpname()
+ljinspect.set_logger(function(_, message)
+    if not message:find("watching hooks file", 1, true) then return end
+    ljinspect.destroy()
+    from_logger = text(ljinspect.set_engine("trap"))
+end)
+ljinspect.watch { file = file, delay = 86400 }
+check.equal(from_logger, "nil not possible from here")
+ljinspect.set_logger(function(level, message) log[#log + 1] = level .. " " .. message end)
+check.equal(ljinspect.status().engine, "line")
+os.remove(file)
+
 -- the best one
 check.equal(text(ljinspect.set_engine()), "true nil")
 if asked == "trap" then check.equal(ljinspect.status().engine, "trap") end
