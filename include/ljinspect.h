@@ -395,8 +395,8 @@ LJINSPECT_API int ljinspect_get_status(lua_State *L, ljinspect_status *status);
  * hook: works everywhere, slows the VM down while hooks are set), or NULL for the best that works, which is what a VM has
  * that never calls this. The environment variable LJINSPECT_ENGINE chooses for all VMs that do not. Call it before hooks
  * are set. Returns 0; LJINSPECT_ERR_ARGUMENT for an unknown name; _BUSY while hooks are set, a hooks file is watched or a
- * filter runs; _ENGINE where that engine cannot work in this VM (the log says why), which keeps the one it has; or
- * _NOMEM, _CLOSED or _FOREIGN.
+ * filter runs, and in a finalizer where the engine is needed until later; _ENGINE where that engine cannot work in this VM
+ * (the log says why), which keeps the one it has; or _NOMEM, _CLOSED or _FOREIGN.
  */
 LJINSPECT_API int ljinspect_set_engine(lua_State *L, const char *name);
 

@@ -307,7 +307,7 @@ static void open_engine(lua_State *L, context *c, void *arg) {
 
 static bool may_change_engine(const context *c) {
     return c->file == NULL && c->staged == NULL && !c->applying && !c->in_hit && !hooks_dispatching(c->hooks) &&
-           hooks_count(c->hooks) == 0 && c->engine->at_work == 0;
+           hooks_count(c->hooks) == 0 && c->engine->at_work == 0 && !c->engine->unfinished;
 }
 
 int context_set_engine(context *c, lua_State *L, const engine_class *class) {

@@ -137,6 +137,8 @@ struct engine {
     /* More than 0 while the engine, or who calls it, is in the midst of something that may run finalizers or handlers of the
      * program's, which must not have it closed. */
     unsigned at_work;
+    /* The last hook is gone, but the compiler could not be switched on yet: not to be closed for another until it is. */
+    bool unfinished;
 };
 
 extern const engine_class engine_line;

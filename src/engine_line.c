@@ -34,7 +34,6 @@ typedef struct line_engine {
     engine base;
     int slot; /* which debug hook function is this engine's; SLOTS: the one that looks its engine up */
     size_t arms;
-    bool unfinished; /* the last hook is gone, but the compiler could not be switched on yet */
     bool watching;
     bool calling; /* a C function of our own */
     bool in_hit;
@@ -135,8 +134,8 @@ static void uninstall(line_engine *e, lua_State *L) {
 
 /* Nothing is armed any more: give the VM back, as soon as it lets us. */
 static void finish(line_engine *e, lua_State *L) {
-    e->unfinished = line_jit_restore(&e->jit, L) != 0;
-    if (!e->unfinished) uninstall(e, L);
+    e->base.unfinished = line_jit_restore(&e->jit, L) != 0;
+    if (!e->base.unfinished) uninstall(e, L);
 }
 
 /* ---- Events ---- */
@@ -243,7 +242,9 @@ static void on_own_event(line_engine *e, lua_State *L, const lua_Debug *ar) {
 static void on_event(line_engine *e, lua_State *L, lua_Debug *ar) {
     if (e->in_hit) return; /* line_bound.h: a hit's own events may be sent */
     lua_Hook program = line_program_wants(&e->program, L, ar);
+    e->base.at_work++; /* looking for a loop allocates */
     on_own_event(e, L, ar);
+    e->base.at_work--;
     if (program != NULL) program(L, ar);
 }
 
@@ -309,11 +310,11 @@ static void keep_cycle(line_engine *e, lua_State *L) {
 static int line_arm(engine *base, lua_State *L, const char *file, size_t file_len, int line, int func) {
     line_engine *e = (line_engine *)base;
     (void)func;
-    if (e->arms == 0 && !e->unfinished) {
+    if (e->arms == 0 && !e->base.unfinished) {
         int error = line_jit_off(&e->jit, L);
         if (error != 0) return error;
     }
-    e->unfinished = false;
+    e->base.unfinished = false;
     e->arms++;
     line_jit_forget(&e->jit);
     /* The topmost frame is a C function of ours, or what a debug hook has interrupted on its way to a line. */
@@ -354,7 +355,7 @@ static void line_wake_vm_here(engine *base) {
 static void line_awake(engine *base, lua_State *L) {
     line_engine *e = (line_engine *)base;
     atomic_store(&e->wake.requested, false);
-    if (e->arms == 0 && !e->unfinished) uninstall(e, L);
+    if (e->arms == 0 && !e->base.unfinished) uninstall(e, L);
 }
 
 static void line_maintain(engine *base, lua_State *L) {
@@ -363,7 +364,7 @@ static void line_maintain(engine *base, lua_State *L) {
     if (e->arms > 0) {
         line_jit_recheck(&e->jit, L);
         install(e, L); /* the program may have set another hook instead */
-    } else if (e->unfinished) {
+    } else if (e->base.unfinished) {
         finish(e, L);
     }
     keep_cycle(e, L);

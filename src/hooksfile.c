@@ -337,10 +337,13 @@ static int poll_once(hooksfile *f, context *c, lua_State *L) {
 
 int hooksfile_poll(hooksfile *f, context *c, lua_State *L) {
     if (c->applying || f->polling) return 0;
+    engine *e = f->engine; /* the watcher needs it, also where a logger ends the watching: that ends only here */
+    e->at_work++;
     f->polling = true;
     int result = poll_once(f, c, L), reason = errno;
     f->polling = false;
     if (f->stopped) hooksfile_stop(f, c, L);
+    e->at_work--;
     errno = reason;
     return result;
 }
@@ -352,15 +355,16 @@ static void ask_host(lua_State *L, context *c, void *ready) {
 
 void hooksfile_safepoint(hooksfile *f, context *c, lua_State *L) {
     if (is_late(f) && !c->applying && !f->polling) {
-        bool ready = false;
+        bool ready = false, stopped;
+        engine *e = f->engine;
+        e->at_work++;
         f->polling = true; /* the host is asked by calling it */
         if (context_call(c, L, ask_host, &ready, 0) != 0) lua_pop(L, 1);
         f->polling = false;
-        if (f->stopped) {
-            hooksfile_stop(f, c, L);
-            return;
-        }
-        if (!ready) return;
+        stopped = f->stopped;
+        if (stopped) hooksfile_stop(f, c, L);
+        e->at_work--;
+        if (stopped || !ready) return;
     }
     hooksfile_poll(f, c, L);
 }
@@ -379,6 +383,16 @@ static void wake(void *arg) {
 static void start_watching(lua_State *L, context *c, void *arg) {
     (void)arg;
     c->engine->class->watching(c->engine, L, true);
+}
+
+/* The engine is kept by no file yet. */
+static bool have_watched(context *c, lua_State *L) {
+    engine *e = c->engine;
+    e->at_work++;
+    int status = context_call(c, L, start_watching, NULL, 0);
+    e->at_work--;
+    if (status != 0) lua_pop(L, 1);
+    return status == 0;
 }
 
 /* `path` made absolute without following links; NULL: no memory, or no current directory (errno). */
@@ -440,10 +454,7 @@ int hooksfile_start(context *c, lua_State *L, const char *path, int delay_ms, un
         goto fail;
     }
     f->applied = c->file != NULL && c->file->applied && strcmp(c->file->path, f->path) == 0;
-    if (context_call(c, L, start_watching, NULL, 0) != 0) {
-        lua_pop(L, 1);
-        goto fail;
-    }
+    if (!have_watched(c, L)) goto fail;
     error = (flags & LJINSPECT_WATCH_LATER) != 0 ? start_later(f) : start_watcher(f, &f->watcher);
     if (error != 0) {
         int reason = errno;

@@ -45,9 +45,9 @@ static int grow_stack(lua_State *L) {
  * (vm_arm64.dasc, BC_IFUNCV, before LuaJIT's of September 2023), and by what a trace leaves that ends at an instruction
  * that takes its count from the one before (lj_snap.c, lj_snap_restore, looks for room for frames only). The limit and the
  * slots behind it are 8 (lj_state.c: LJ_STACK_EXTRA, 7, and one; one more since then), and lua_cpcall() writes 3 before the
- * header of what it calls makes room.
+ * header of what it calls makes room, or a fourth with the message where there is no memory for that (lj_err.c: lj_err_mem).
  */
-enum { OVER_LIMIT_MAX = 8 - 3 };
+enum { OVER_LIMIT_MAX = 8 - 4 };
 
 /*
  * Free stack slots above the top; the stack may move. A stack that has grown past its greatest size stays so until a

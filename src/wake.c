@@ -72,6 +72,7 @@ static void make_sentinel(lua_State *L, wake_aid *w) {
     }
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
+    if (w->sentinel != NULL) return; /* made by a finalizer meanwhile; a second would not be stopped */
     s->wake = w;
     w->sentinel = s;
 }

@@ -64,9 +64,9 @@ os.remove(name)
 
 -- from finalizers, which run while hooks are set and removed, too: then the engine that does so stays
 local pause, mul = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10000000)
-local refused, changed, done = 0, 0, false
+local refused, changed, done, first = 0, 0, false, true
 local function finalizer()
-    if done then return end
+    if not first then return end
     ljinspect.unset_all()
     local ok, message = ljinspect.set_engine(ljinspect.status().engine == "line" and asked == "trap" and "trap" or "line")
     if ok then
@@ -86,6 +86,39 @@ for i = 1, 300 do
     ljinspect.unset_all()
     for j = 1, 10 do local t = { j } end
 end
+-- the line engine, while it begins to watch a file, and while it looks at a line that is reached
+local within = false
+local function chooser()
+    if done then return end
+    if within then
+        ljinspect.unset_all()
+        ljinspect.set_engine("trap")
+    end
+    getmetatable(newproxy(true)).__gc = chooser
+end
+local function keep() return false end
+local watched, options = os.tmpname(), { delay = 86400, poll = true }
+options.file = watched
+first = false
+getmetatable(newproxy(true)).__gc = chooser
+for _ = 1, 100 do
+    ljinspect.set_engine("trap")
+    check.equal(text(ljinspect.set_engine("line")), "true nil")
+    within = true
+    local ok = ljinspect.watch(options)
+    within = false
+    check.equal(ok, true)
+    check.equal(ljinspect.status().engine, "line")
+    ljinspect.destroy()
+    ljinspect.set_hook(here, line, nil, keep)
+    within = true
+    local value = handler(1)
+    within = false
+    check.equal(value, 2)
+    ljinspect.unset_all()
+end
+os.remove(watched)
+
 done = true
 collectgarbage("setpause", pause)
 collectgarbage("setstepmul", mul)
@@ -94,6 +127,34 @@ if asked == "trap" then check.truthy(refused > 0, "changes that were refused") e
 ljinspect.unset_all()
 check.equal(text(ljinspect.set_engine("line")), "true nil")
 count("line")
+
+-- from a finalizer, in which LuaJIT does not let the line engine give the compiler back
+local compiles, answer = jit.status(), nil
+ljinspect.set_hook(here, line, nil, function() end)
+getmetatable(newproxy(true)).__gc = function()
+    ljinspect.unset_all()
+    answer = text(ljinspect.set_engine("trap"))
+end
+collectgarbage()
+collectgarbage()
+if asked == "trap" then check.equal(answer, "nil not possible from here") end
+ljinspect.unset_all()
+check.equal(ljinspect.status().engine, "line")
+check.equal(jit.status(), compiles)
+
+-- from a logger, while the file that it ceases to watch is looked at
+local from_logger
+local file = os.tmpname()
+ljinspect.set_logger(function(_, message)
+    if not message:find("watching hooks file", 1, true) then return end
+    ljinspect.destroy()
+    from_logger = text(ljinspect.set_engine("trap"))
+end)
+ljinspect.watch { file = file, delay = 86400 }
+check.equal(from_logger, "nil not possible from here")
+ljinspect.set_logger(function(level, message) log[#log + 1] = level .. " " .. message end)
+check.equal(ljinspect.status().engine, "line")
+os.remove(file)
 
 -- the best one
 check.equal(text(ljinspect.set_engine()), "true nil")

@@ -3,7 +3,7 @@
  * LuaJIT keeps for that (lj_state.c: LJ_STACK_EXTRA), and only the header makes room. Nothing may be written behind
  * the stack, and the VM is woken all the same, here or at a later call.
  *
- * And where the engine makes room for a hit, with the top at the limit, below it and above it.
+ * And where the engine makes room for a hit, with the top at the limit, below it and above it, with and without memory.
  */
 #include <lauxlib.h>
 #include <ljinspect.h>
@@ -18,6 +18,7 @@ enum { ZONE = 4096, MARK = 0xa5 };
 
 static engine *under_test;
 static int waiting, primed;
+static bool no_stack; /* there is no memory for a larger stack */
 static unsigned long safepoints, overruns;
 
 /* What the watcher does. Not by a call of the program's, which would make room on the stack. */
@@ -44,6 +45,7 @@ static void *zoned_alloc(void *ud, void *ptr, size_t old, size_t size) {
         free(ptr);
         return NULL;
     }
+    if (no_stack && ptr != NULL && size > old) return NULL;
     wake_by_size(size);
     unsigned char *block = malloc(size + ZONE);
     if (block == NULL) return NULL;
@@ -107,7 +109,7 @@ static const char program[] =
     "  math.abs(1) -- at the latest\n"
     "end\n";
 
-static bool room_at_the_limit(void) {
+static bool room_at_the_limit(bool memory) {
     static hook_table *table;
     for (int over = -2; over <= 9; over++) {
         lua_State *L = lua_newstate(zoned_alloc, NULL);
@@ -116,8 +118,10 @@ static bool room_at_the_limit(void) {
         if (e == NULL) return false;
         vm_set_ptr(L, VM_L_TOP, (char *)vm_ptr(L, VM_L_MAXSTACK) + (ptrdiff_t)8 * over);
         int before = lua_gettop(L);
+        no_stack = !memory;
         bool made = trap_have_stack((trap_engine *)(void *)e, L, TRAP_STACK);
-        if (made != (over <= 5) || lua_gettop(L) != before) {
+        no_stack = false;
+        if (made != (memory && over <= 4) || lua_gettop(L) != before) {
             printf("%d slots above the limit: room %d, the top moved by %d\n", over, made, lua_gettop(L) - before);
             overruns++;
         }
@@ -160,7 +164,7 @@ int main(void) {
         under_test->class->close(under_test, L, false);
         lua_close(L);
     }
-    if (!room_at_the_limit()) return 1;
+    if (!room_at_the_limit(true) || !room_at_the_limit(false)) return 1;
     printf("%lu safepoints, %lu blocks written behind their end\n", safepoints, overruns);
     return overruns > 0;
 }
