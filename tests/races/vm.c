@@ -69,8 +69,8 @@ void vm_check(lua_State *L) {
 /* What hooks files, and filters, do wrong on purpose, and nothing else. */
 static void check_message(lua_State *L, enum ljinspect_level level, const char *message, void *userdata) {
     static const char *const expected[] = {
-        "on purpose",    "expected near", "not a regular file", "Is a directory",
-        "refused: link", "No such file",  "attempt to index",
+        "on purpose",    " near '",      "not a regular file", "Is a directory",
+        "refused: link", "No such file", "attempt to index",
     };
     (void)L, (void)userdata;
     if (level != LJINSPECT_ERROR) return;
