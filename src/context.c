@@ -323,13 +323,13 @@ int context_set_engine(context *c, lua_State *L, const engine_class *class) {
         return LJINSPECT_ERR_NOMEM;
     }
     if (o.engine == NULL) return LJINSPECT_ERR_ENGINE;
-    if (!may_change_engine(c)) { /* a finalizer has set a hook meanwhile */
-        o.engine->class->close(o.engine, L, false);
-        return LJINSPECT_ERR_BUSY;
-    }
-    c->engine = o.engine;
-    before->class->close(before, L, false);
-    return 0;
+    bool may = may_change_engine(c); /* or a finalizer has set a hook meanwhile */
+    if (may) c->engine = o.engine;
+    engine *gone = may ? before : o.engine;
+    c->engine->at_work++;
+    gone->class->close(gone, L, false);
+    c->engine->at_work--;
+    return may ? 0 : LJINSPECT_ERR_BUSY;
 }
 
 /* ---- Hooks ---- */
