@@ -1,9 +1,10 @@
 #include "follow.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "at_fork.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -37,9 +38,8 @@ static void in_child(void) {
 }
 
 static void start(void) {
-    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
     static atomic_flag begun = ATOMIC_FLAG_INIT;
-    if (!atomic_flag_test_and_set(&begun)) registered = pthread_atfork(before_fork, in_parent, in_child) == 0;
+    at_fork(&begun, &registered, before_fork, in_parent, in_child);
 }
 
 bool follow(follower *f, engine *e) {

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "at_fork.h"
 #include "outbuf.h"
 #include "own_fd.h"
 #include "own_threads.h"
@@ -84,9 +85,8 @@ static void in_child(void) {
 }
 
 static void watch_forks(void) {
-    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
     static atomic_flag begun = ATOMIC_FLAG_INIT;
-    if (!atomic_flag_test_and_set(&begun)) fork_safe = pthread_atfork(before_fork, in_parent, in_child) == 0;
+    at_fork(&begun, &fork_safe, before_fork, in_parent, in_child);
 }
 
 static bool is_of_parent(const channel *c) {

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "at_fork.h"
 #include "trap.h"
 
 enum { SLOTS = 4096, USABLE = SLOTS / 2 };
@@ -31,9 +32,8 @@ static void leave_lock(void) {
 
 /* A child must not find the lock held by a thread that it does not have: it opens and closes VMs, too. */
 static void register_fork(void) {
-    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
     static atomic_flag begun = ATOMIC_FLAG_INIT;
-    if (!atomic_flag_test_and_set(&begun)) fork_safe = pthread_atfork(take_lock, leave_lock, leave_lock) == 0;
+    at_fork(&begun, &fork_safe, take_lock, leave_lock, leave_lock);
 }
 
 static size_t start(const void *known) {

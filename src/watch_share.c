@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "at_fork.h"
 #include "own_threads.h"
 
 typedef struct hub {
@@ -64,9 +65,8 @@ static void in_child(void) {
 
 /* A child must not find the lock held by a thread that it does not have. */
 static void register_fork(void) {
-    /* A child that another thread forks meanwhile begins anew: what is registered twice would take the lock twice. */
     static atomic_flag begun = ATOMIC_FLAG_INIT;
-    if (!atomic_flag_test_and_set(&begun)) fork_safe = pthread_atfork(take_lock, leave_lock, in_child) == 0;
+    at_fork(&begun, &fork_safe, take_lock, leave_lock, in_child);
 }
 
 /* On the watcher's thread, which alone makes reports: none comes between looking and taking. */

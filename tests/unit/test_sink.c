@@ -219,19 +219,24 @@ static void what_is_no_plain_file_is_refused(void **state) {
     assert_holds(in_dir(&dir, "target"), "");
 }
 
-/* A file that may not grow: the line that was cut is followed by a new line once there is room. */
-static void a_full_disk_costs_lines_and_tears_no_later_ones(void **state) {
-    (void)state;
+/* Put what the file has no room for. */
+static void put_where_bytes_fit(sink *s, rlim_t bytes, const char *text) {
     struct rlimit before, small;
-    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     small = before;
-    small.rlim_cur = 10;
+    small.rlim_cur = bytes;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    put(s, "0123456789abcdef");
+    assert_true(put(s, text));
     int error = error_of(s);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(error, EFBIG);
+}
+
+/* A file that may not grow: the line that was cut is followed by a new line once there is room. */
+static void a_full_disk_costs_lines_and_tears_no_later_ones(void **state) {
+    (void)state;
+    sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
+    put_where_bytes_fit(s, 10, "0123456789abcdef");
     put(s, "later");
     sink_close(&list, s, true);
     char *text = contents(in_dir(&dir, "a"));
@@ -244,16 +249,8 @@ static void a_full_disk_costs_lines_and_tears_no_later_ones(void **state) {
 /* Only what is not in the file counts: the disk was full after the first line of a batch. */
 static void lines_before_the_disk_was_full_are_not_dropped(void **state) {
     (void)state;
-    struct rlimit before, small;
     sink *list = NULL, *s = open_one(&list, in_dir(&dir, "a"));
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    small = before;
-    small.rlim_cur = 12;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    assert_true(put(s, "first\n{\"n\":2}\nthird")); /* together, so that they are written together */
-    int error = error_of(s);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    assert_int_equal(error, EFBIG);
+    put_where_bytes_fit(s, 12, "first\n{\"n\":2}\nthird"); /* together, so that they are written together */
     sink_close(&list, s, true);
     char *text = contents(in_dir(&dir, "a"));
     assert_int_equal(strncmp(text, "first\n{\"n\":2\n", 13), 0);
